@@ -1,0 +1,48 @@
+#pragma once
+// Times variants side by side with Google Benchmark; every number is preceded by a comparison with
+// the double-precision oracle on the very buffers that are timed.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/core/options.hpp"
+#include "results/record.hpp"
+#include "variants/attention.hpp"
+
+namespace arena {
+
+struct BenchShape {
+  std::string scope = "kernel";  // "kernel" or "layer"
+  Pass pass = Pass::kForward;
+  Index length = 1024;
+  Index heads = 8;
+  Index head_dim = 64;
+  Index batch = 1;
+  bool causal = false;
+  Index threads = 1;
+};
+
+struct BenchVariant {
+  std::string name;
+  Options options;
+};
+
+/// All variants of one shape: one process, round-robin repetitions.
+struct BenchGroup {
+  BenchShape shape;
+  std::vector<BenchVariant> variants;
+  Index repetitions = 9;
+  std::vector<std::string> benchmark_flags{};  // passed through to Google Benchmark
+};
+
+/// One record per variant, in order, with the measured fields filled in (status UNSUPPORTED or
+/// INCORRECT where that is the result). `progress` gets one line of text per thing done.
+std::vector<Record> run_bench_group(const BenchGroup& group,
+                                    const std::function<void(const std::string&)>& progress);
+
+const char* pass_name(Pass pass);
+/// Throws Error naming the nearest.
+Pass parse_pass(const std::string& text);
+
+}  // namespace arena

@@ -1,0 +1,14 @@
+#pragma once
+// One file per sub-command: each declares its options on the app and sets the action to run.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace arena {
+
+/// Returns the process's exit code (design.md section 6).
+using Action = std::function<int()>;
+
+void add_list(CLI::App& app, Action& action);
+
+}  // namespace arena

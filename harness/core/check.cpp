@@ -1,0 +1,42 @@
+#include "harness/core/check.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace arena {
+namespace {
+
+/// Levenshtein distance with one rolling row.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string unknown_name(std::string_view kind, std::string_view name,
+                         std::span<const std::string> candidates) {
+  std::string message = fmt::format("unknown {} '{}'", kind, name);
+  const auto nearest = std::ranges::min_element(
+      candidates, {}, [&](const std::string& c) { return edit_distance(name, c); });
+  if (nearest == candidates.end()) return message;
+  if (edit_distance(name, *nearest) <= std::max<std::size_t>(2, name.size() / 2)) {
+    message += fmt::format("; did you mean '{}'?", *nearest);
+  }
+  return message + fmt::format(" (known: {})", fmt::join(candidates, ", "));
+}
+
+}  // namespace arena

@@ -1,0 +1,44 @@
+#pragma once
+// Errors that a user can cause: one type, one line of text, thrown through check().
+
+#include <fmt/format.h>
+
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace arena {
+
+/// What kind of row an Error becomes when it ends a cell (design: failure is a value).
+enum class Failure { kError, kUnsupported, kNoData, kIncorrect, kDiverged };
+
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message, Failure failure = Failure::kError)
+      : std::runtime_error(message), failure_(failure) {}
+  Failure failure() const { return failure_; }
+
+ private:
+  Failure failure_;
+};
+
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws Error with the formatted message unless `condition` holds.
+template <class... Args>
+void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) [[unlikely]] {
+    fail(format, std::forward<Args>(args)...);
+  }
+}
+
+/// "unknown KIND 'NAME'; did you mean 'X'? (known: A, B, ...)" with the candidate nearest by edit
+/// distance, left out where none is near.
+std::string unknown_name(std::string_view kind, std::string_view name,
+                         std::span<const std::string> candidates);
+
+}  // namespace arena

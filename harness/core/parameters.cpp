@@ -1,0 +1,105 @@
+#include "harness/core/parameters.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "harness/core/check.hpp"
+
+namespace arena {
+
+std::vector<Slice> ParameterLayout::add(std::span<const ParameterSpec> specs,
+                                        const std::string& prefix,
+                                        const std::string& model_prefix) {
+  std::vector<Slice> slices;
+  std::map<std::string, Slice> local;
+  for (const ParameterSpec& spec : specs) {
+    if (!spec.tie.empty()) {
+      check(local.contains(spec.tie), "parameter '{}' is tied to unknown '{}'", spec.name,
+            spec.tie);
+      slices.push_back(local[spec.tie]);
+      local[spec.name] = slices.back();
+      continue;
+    }
+    check(spec.rows > 0 && spec.cols > 0, "parameter '{}' has shape [{}, {}]", spec.name, spec.rows,
+          spec.cols);
+    const std::string name = (spec.sharing == Sharing::kModel ? model_prefix : prefix) + spec.name;
+    const auto [position, fresh] = by_name_.emplace(name, entries_.size());
+    if (fresh) {
+      entries_.push_back({name, {size_, spec.rows, spec.cols}, spec.init, spec.trainable});
+      // Every slice starts on a vector boundary; the few padding floats stay zero.
+      size_ += (spec.rows * spec.cols + 15) / 16 * 16;
+    }
+    const Slice& slice = entries_[position->second].slice;
+    check(slice.rows == spec.rows && slice.cols == spec.cols,
+          "parameter '{}' is declared as [{}, {}] and as [{}, {}]", name, slice.rows, slice.cols,
+          spec.rows, spec.cols);
+    slices.push_back(slice);
+    local[spec.name] = slice;
+  }
+  return slices;
+}
+
+Index ParameterLayout::parameter_count() const {
+  Index count = 0;
+  for (const Entry& entry : entries_) count += entry.slice.rows * entry.slice.cols;
+  return count;
+}
+
+void ParameterLayout::initialise(RandomKey key, std::span<float> values) const {
+  std::fill(values.begin(), values.end(), 0.0F);
+  for (const Entry& entry : entries_) {
+    arena::initialise(entry.init, key.fold(entry.name),
+                      View(values.data() + entry.slice.offset, entry.slice.rows, entry.slice.cols));
+  }
+}
+
+void initialise(const Init& init, RandomKey key, View out) {
+  switch (init.rule) {
+    case Init::Rule::kZeros:
+      out.setZero();
+      return;
+    case Init::Rule::kOnes:
+      out.setOnes();
+      return;
+    case Init::Rule::kIdentity:
+      out.setIdentity();
+      return;
+    case Init::Rule::kNormal:
+      fill_normal(key, init.scale, out);
+      return;
+    case Init::Rule::kUniform:
+      fill_uniform(key, init.scale, out);
+      return;
+    case Init::Rule::kXavierUniform:
+      fill_uniform(key, std::sqrt(6.0F / static_cast<float>(out.rows() + out.cols())), out);
+      return;
+  }
+}
+
+std::vector<ParameterSpec> specs_of_head(std::span<const ParameterSpec> specs, Index head) {
+  std::vector<ParameterSpec> result;
+  std::map<std::string, std::string> renamed;
+  for (ParameterSpec spec : specs) {
+    const std::string name =
+        spec.sharing == Sharing::kHead ? fmt::format("heads.{}.{}", head, spec.name) : spec.name;
+    renamed[spec.name] = name;
+    if (!spec.tie.empty()) spec.tie = renamed[spec.tie];
+    if (spec.sharing == Sharing::kHead) spec.sharing = Sharing::kLayer;
+    spec.name = name;
+    result.push_back(std::move(spec));
+  }
+  return result;
+}
+
+std::vector<ParameterSpec> with_prefix(std::span<const ParameterSpec> specs,
+                                       const std::string& prefix) {
+  std::vector<ParameterSpec> result(specs.begin(), specs.end());
+  for (ParameterSpec& spec : result) {
+    spec.name = prefix + spec.name;
+    if (!spec.tie.empty()) spec.tie = prefix + spec.tie;
+  }
+  return result;
+}
+
+}  // namespace arena

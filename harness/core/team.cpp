@@ -1,0 +1,46 @@
+#include "harness/core/team.hpp"
+
+#include <omp.h>
+
+#include <exception>
+
+namespace arena {
+
+void Team::run(Index count, Item item, void* context) const {
+  if (size() == 1 || count < size()) {
+    for (Index i = 0; i < count; ++i) item(context, i, *this);
+    return;
+  }
+  std::exception_ptr first_error;
+#pragma omp parallel num_threads(static_cast <int>(size()))
+  {
+    const auto me = static_cast<std::size_t>(omp_get_thread_num());
+    const Team worker(workspaces_.subspan(me, 1));
+#pragma omp for schedule(dynamic, 1)
+    for (Index i = 0; i < count; ++i) {
+      try {  // an exception must not leave an OpenMP region
+        item(context, i, worker);
+      } catch (...) {
+#pragma omp critical(arena_team_error)
+        if (!first_error) first_error = std::current_exception();
+      }
+    }
+  }
+  if (first_error) std::rethrow_exception(first_error);
+}
+
+Index Workers::high_water() const {
+  Index total = 0;
+  for (const Workspace& workspace : workspaces_) total += workspace.high_water();
+  return total;
+}
+
+void Workers::reset_high_water() {
+  for (Workspace& workspace : workspaces_) workspace.reset_high_water();
+}
+
+Index available_threads() {
+  return omp_get_num_procs();
+}
+
+}  // namespace arena

@@ -1,0 +1,131 @@
+// recall: multi-query associative recall. Key-value pairs, a gap of filler, then queries; at each
+// query the value that stood behind the same key is asked for. It tells mechanisms apart in a
+// minute: one whose reach (layers x window) is shorter than the gap stays at chance. Source: Arora
+// et al., "Zoology", 2023, section 3 (MQAR), with the queries behind all pairs.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/hash.hpp"
+#include "tasks/task.hpp"
+
+namespace arena {
+namespace {
+
+constexpr Index kTrainSize = 100000;
+constexpr Index kEvaluationSize = 2000;
+
+class Recall final : public Task {
+ public:
+  explicit Recall(const Options& options)
+      : pairs_(options.integer("pairs")),
+        keys_(options.integer("keys")),
+        values_(options.integer("values")),
+        gap_(options.integer("gap")),
+        queries_(options.integer("queries")),
+        data_seed_(options.integer("data_seed")) {
+    check(pairs_ <= keys_, "recall: pairs={} is more than keys={}; keys of a sequence differ",
+          pairs_, keys_);
+    check(queries_ <= pairs_, "recall: queries={} is more than pairs={}", queries_, pairs_);
+  }
+
+  Answer answer() const override { return Answer::kPositionLabels; }
+  Index vocab_size() const override { return keys_ + values_ + 1; }
+  Index num_classes() const override { return values_; }
+  Index max_len() const override { return 2 * pairs_ + gap_ + queries_; }
+  Index size(Split split) const override {
+    return split == Split::kTrain ? kTrainSize : kEvaluationSize;
+  }
+
+  Sample sample(Split split, Index index) const override {
+    const RandomKey key = RandomKey(static_cast<std::uint64_t>(data_seed_))
+                              .fold(Purpose::kData)
+                              .fold(static_cast<std::uint64_t>(split))
+                              .fold(static_cast<std::uint64_t>(index));
+    for (std::uint64_t counter = 0;; ++counter) {
+      Sample drawn = draw(RandomStream(key.fold(counter)));
+      if (split_of_hash(fnv1a(std::span<const std::int32_t>(drawn.tokens))) == split) return drawn;
+    }
+  }
+
+  std::string dataset_hash() const override {
+    const std::string text = fmt::format("recall-1 {} {} {} {} {} {}", pairs_, keys_, values_, gap_,
+                                         queries_, data_seed_);
+    return fmt::format("{:016x}", fnv1a(text));
+  }
+
+  std::vector<Baseline> baselines() const override;
+  std::string describe(const Sample& sample) const override;
+
+ private:
+  Sample draw(RandomStream stream) const {
+    const std::vector<Index> keys = stream.permutation(keys_);
+    Sample sample;
+    std::vector<std::int32_t> values;
+    for (Index p = 0; p < pairs_; ++p) {
+      values.push_back(static_cast<std::int32_t>(stream.below(values_)));
+      sample.tokens.push_back(static_cast<std::int32_t>(keys[static_cast<std::size_t>(p)]));
+      sample.tokens.push_back(values.back() + static_cast<std::int32_t>(keys_));
+    }
+    sample.tokens.insert(sample.tokens.end(), static_cast<std::size_t>(gap_),
+                         static_cast<std::int32_t>(keys_ + values_));
+    sample.labels.assign(sample.tokens.size(), kNotScored);
+    const std::vector<Index> order = stream.permutation(pairs_);
+    for (Index q = 0; q < queries_; ++q) {
+      const auto p = static_cast<std::size_t>(order[static_cast<std::size_t>(q)]);
+      sample.tokens.push_back(static_cast<std::int32_t>(keys[p]));
+      sample.labels.push_back(values[p]);
+    }
+    return sample;
+  }
+
+  Index pairs_, keys_, values_, gap_, queries_, data_seed_;
+};
+
+std::vector<Baseline> Recall::baselines() const {
+  std::vector<Index> counts(static_cast<std::size_t>(values_), 0);
+  Index scored = 0;
+  for (Index i = 0; i < size(Split::kTest); ++i) {
+    for (const std::int32_t label : sample(Split::kTest, i).labels) {
+      if (label == kNotScored) continue;
+      ++counts[static_cast<std::size_t>(label)];
+      ++scored;
+    }
+  }
+  const Index most = *std::ranges::max_element(counts);
+  return {{"majority", static_cast<double>(most) / static_cast<double>(scored)}};
+}
+
+std::string Recall::describe(const Sample& sample) const {
+  std::string text;
+  for (std::size_t i = 0; i < sample.tokens.size(); ++i) {
+    const Index token = sample.tokens[i];
+    if (token < keys_) {
+      text += fmt::format("k{}", token);
+    } else {
+      text += token < keys_ + values_ ? fmt::format("v{}", token - keys_) : ".";
+    }
+    if (sample.labels[i] != kNotScored) text += fmt::format("->v{}", sample.labels[i]);
+    text += ' ';
+  }
+  return text;
+}
+
+const Register<TaskInfo> kRecall{{
+    .name = "recall",
+    .summary = "multi-query associative recall: which value stood behind this key?",
+    .answer = Answer::kPositionLabels,
+    .source = "Arora et al., Zoology, 2023, section 3",
+    .options = {integer_option("pairs", 8, 1, 4096, "key-value pairs in front"),
+                integer_option("keys", 16, 1, 100000, "different keys"),
+                integer_option("values", 16, 2, 100000, "different values"),
+                integer_option("gap", 20, 0, 100000, "filler tokens between pairs and queries"),
+                integer_option("queries", 8, 1, 4096, "scored positions at the end"),
+                integer_option("data_seed", 0, 0, 1 << 30, "which data set")},
+    .make = [](const TaskSetup&,
+               const Options& options) { return std::make_unique<Recall>(options); },
+}};
+
+}  // namespace
+}  // namespace arena

@@ -1,0 +1,90 @@
+#pragma once
+// The interface of a task: what a sample is, which kind of answer it wants, how it is scored.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/check.hpp"
+#include "harness/core/edges.hpp"
+#include "harness/core/matrix.hpp"
+#include "harness/core/options.hpp"
+#include "harness/core/random.hpp"
+#include "harness/core/registry.hpp"
+
+namespace arena {
+
+enum class Answer { kSequenceLabel, kPositionLabels, kSequence, kNodeLabels };
+enum class Split { kTrain, kValidation, kTest };
+
+constexpr std::int32_t kNotScored = -1;  // a label that takes no part in loss and accuracy
+
+/// One sequence of its true length. Token ids are 0 .. vocab_size-1; there is no padding id.
+struct Sample {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> second{};  // second input of a two-tower task
+  Matrix features{};                   // vectors in place of tokens [len, feature_dim]
+  /// kSequenceLabel: one; kPositionLabels, kNodeLabels: one per position; kSequence: the target.
+  std::vector<std::int32_t> labels;
+  std::shared_ptr<const Edges> edges{};
+  std::array<Index, 2> grid{};
+};
+
+/// A predictor that a score must beat to mean anything: "majority", "root operator".
+struct Baseline {
+  std::string name;
+  double accuracy = 0;  // 0 to 1, on the test split
+};
+
+/// A task with its options fixed. Thread-safe: samples are functions of (split, index).
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual Answer answer() const = 0;
+  virtual Index vocab_size() const = 0;
+  virtual Index num_classes() const = 0;
+  virtual Index max_len() const = 0;  // no sample is longer
+  virtual Index size(Split split) const = 0;
+  virtual Sample sample(Split split, Index index) const = 0;
+  /// Hash of what the samples are (generator version and options, or file contents), 16 hex digits.
+  virtual std::string dataset_hash() const = 0;
+  /// Accuracy of the best constant predictor first ("majority"), then shortcuts; on the test split.
+  virtual std::vector<Baseline> baselines() const = 0;
+  /// Counts worth a line beside the scores ("rows longer than max_len, left out": 40).
+  virtual std::map<std::string, double> counts() const { return {}; }
+  /// One sample as a person would want to read it, in a few lines.
+  virtual std::string describe(const Sample& sample) const = 0;
+  virtual bool partial() const { return false; }
+};
+
+/// Where a task finds its files, and which of its endless data sets it gives.
+struct TaskSetup {
+  std::string data_dir;
+};
+
+/// A registry entry: one per file in tasks/.
+struct TaskInfo {
+  static constexpr const char* kKind = "task";
+
+  std::string name;
+  std::string summary;
+  Answer answer = Answer::kSequenceLabel;
+  std::string source;
+  std::vector<OptionSpec> options{};
+  /// Throws Error (Failure::kNoData where files are missing, naming where it looked).
+  std::function<std::unique_ptr<Task>(const TaskSetup&, const Options&)> make{};
+};
+
+/// The split to which a generated sample's content belongs: train 8/10, validation 1/10, test 1/10
+/// of all hashes. A generator redraws with a counter until the content hash falls into the split
+/// that was asked for: splits are disjoint by construction and their sizes exact.
+constexpr Split split_of_hash(std::uint64_t content_hash) {
+  const std::uint64_t tenth = (content_hash >> 32) * 10 >> 32;
+  return tenth < 8 ? Split::kTrain : tenth == 8 ? Split::kValidation : Split::kTest;
+}
+
+}  // namespace arena

@@ -1,0 +1,253 @@
+#pragma once
+// The interface of an attention variant: the only header a variant must include.
+//
+// Three levels, each wrapped into the next by generic code (harness/model), so that a variant
+// implements the lowest one that can express it:
+//   AttentionHead   one head on projected query, key, value              (most variants)
+//   AttentionLayer  x to y, owning all projections                       (Reformer, Synthesizer,
+//   ...) Encoder         one layer of the stack with its streams and residuals (Luna, Funnel, ...)
+// Everything is const: many sequences run through one object at once. There is no batch axis.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/core/check.hpp"
+#include "harness/core/edges.hpp"
+#include "harness/core/matrix.hpp"
+#include "harness/core/options.hpp"
+#include "harness/core/parameters.hpp"
+#include "harness/core/random.hpp"
+#include "harness/core/registry.hpp"
+#include "harness/core/team.hpp"
+#include "harness/core/workspace.hpp"
+
+namespace arena {
+
+/// Fixed when a variant is made.
+struct Setup {
+  Index num_heads = 1;
+  Index head_dim = 64;
+  Index model_dim = 64;
+  Index max_len = 512;  // longest key sequence; parameters may depend on it
+  Index num_layers = 1;
+  bool causal = false;
+};
+
+/// Lengths of one call.
+struct Extents {
+  Index query_len = 0;
+  Index key_len = 0;
+};
+
+/// Named integers that a variant drew or computed (buckets, blocks): frozen ones replace drawing.
+using Plan = std::map<std::string, std::vector<std::int64_t>>;
+
+/// What one segment or decoding step hands to the next; the layout is the variant's own.
+struct State {
+  std::vector<float> values;
+  Index position = 0;  // tokens seen so far
+};
+
+/// Everything that one call may need beside its matrices.
+struct Call {
+  Team team;
+  RandomKey key{};        // already folded by purpose, step, sequence, layer and head
+  bool training = false;  // dropout, noise and statistics are on
+  Index layer = 0;
+  Index head = 0;
+  Index position_offset = 0;
+  const Edges* edges = nullptr;
+  std::array<Index, 2> grid{};  // rows, columns of an image; 0: not an image
+  std::span<const std::int64_t> globals{};
+  const Plan* plan = nullptr;
+  const State* state = nullptr;
+};
+
+/// Causal attention with unequal lengths is aligned at the bottom right: query i sees key j iff
+/// j <= i + key_len - query_len.
+constexpr Index causal_limit(Index i, const Extents& extents) {
+  return i + extents.key_len - extents.query_len;
+}
+
+/// What every level owns beside its computation. The order of the specs is the order of the slices
+/// in the Weights and Slices that its calls get.
+class Component {
+ public:
+  virtual ~Component() = default;
+  virtual std::span<const ParameterSpec> parameters() const { return {}; }
+  /// State without gradient (centroids, random features), saved with the weights.
+  virtual std::span<const ParameterSpec> buffers() const { return {}; }
+  /// What training forward passes add up for update(); zero at the start of each step.
+  virtual std::span<const ParameterSpec> statistics() const { return {}; }
+  /// Runs once per training step, after the statistics of the whole batch were summed.
+  virtual void update(Slices buffers, ConstSlices statistics, RandomKey key, Index step) const {
+    static_cast<void>(buffers), static_cast<void>(statistics);
+    static_cast<void>(key), static_cast<void>(step);
+  }
+};
+
+/// What forward gives beside its matrices; each member may be absent.
+struct Extras {
+  Slices statistics{};              // added to; absent on recomputation and in evaluation
+  float* auxiliary_loss = nullptr;  // written; 0 where a variant has none
+  State* state = nullptr;           // written by variants that hand on a state
+};
+
+struct HeadInputs {
+  ConstView query, key, value;  // [query_len, head_dim], 2 x [key_len, head_dim]
+};
+struct HeadGrads {
+  View query, key, value;  // same shapes
+};
+struct HeadOutputs {
+  View out;            // [query_len, head_dim]
+  View log_sum_exp{};  // [query_len, 1]; empty: not wanted
+};
+/// Derivatives by forward's outputs, and those outputs' values (backward often needs out).
+struct HeadOutputGrads {
+  ConstView out;             // d_out [query_len, head_dim]
+  ConstView log_sum_exp{};   // d_log_sum_exp [query_len, 1]; empty: zero
+  float auxiliary_loss = 0;  // coefficient of the auxiliary loss
+  ConstView forward_out{};   // out as forward wrote it [query_len, head_dim]
+};
+
+/// One head.
+class AttentionHead : public Component {
+ public:
+  /// Bytes saved for backward (0 for a null frame) and bytes of scratch on the calling worker.
+  virtual Footprint footprint(const Extents& extents, const Call& call) const = 0;
+  /// Writes all of outputs; leaves in frame what backward needs (null: inference, save nothing).
+  virtual void forward(const Call& call, const HeadInputs& in, const Weights& weights,
+                       HeadOutputs outputs, Frame* frame, const Extras& extras) const = 0;
+  /// Overwrites d_in, adds to grads (same order as parameters()). Never redraws a plan.
+  virtual void backward(const Call& call, const HeadInputs& in, const Weights& weights,
+                        const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
+                        Slices grads) const = 0;
+};
+
+struct LayerInputs {
+  ConstView x;          // [len, model_dim]
+  ConstView context{};  // [context_len, model_dim]; empty: self attention
+};
+struct LayerGrads {
+  View x;          // overwritten
+  View context{};  // overwritten; empty: not wanted
+};
+
+/// All heads of one layer with their projections; the default is MultiHead (harness/model).
+class AttentionLayer : public Component {
+ public:
+  virtual Footprint footprint(const Extents& extents, const Call& call) const = 0;
+  /// Writes y [len, model_dim].
+  virtual void forward(const Call& call, const LayerInputs& in, const Weights& weights, View y,
+                       Frame* frame, const Extras& extras) const = 0;
+  virtual void backward(const Call& call, const LayerInputs& in, const Weights& weights,
+                        ConstView d_y, float d_auxiliary_loss, const Frame& frame, LayerGrads d_in,
+                        Slices grads) const = 0;
+};
+
+/// One layer of the stack: streams in, streams out. Stream 0 is the sequence; a variant may carry
+/// more (Luna's memory, Perceiver's latents), whose residual and norm are its own.
+class Encoder : public Component {
+ public:
+  virtual Index num_streams() const { return 1; }
+  /// Index among parameters() of the matrix that starts stream s >= 1 before the first layer.
+  virtual Index initial_stream(Index stream) const { return stream - 1; }
+  /// Rows of each stream after this layer, given the rows before.
+  virtual std::vector<Index> output_len(std::span<const Index> lengths, Index layer) const {
+    static_cast<void>(layer);
+    return {lengths.begin(), lengths.end()};
+  }
+  virtual Footprint footprint(std::span<const Index> lengths, Index context_len,
+                              const Call& call) const = 0;
+  virtual void forward(const Call& call, std::span<const ConstView> in, ConstView context,
+                       const Weights& weights, std::span<View> out, Frame* frame,
+                       const Extras& extras) const = 0;
+  virtual void backward(const Call& call, std::span<const ConstView> in, ConstView context,
+                        const Weights& weights, std::span<const ConstView> d_out,
+                        float d_auxiliary_loss, const Frame& frame, std::span<View> d_in,
+                        View d_context, Slices grads) const = 0;
+};
+
+enum class Pass { kForward, kBackward, kTrain };  // train = forward that saves, and backward
+
+/// One measured or counted call of all heads.
+struct Problem {
+  Setup setup;
+  Options options;
+  Extents extents;
+  Pass pass = Pass::kForward;
+  Index workers = 1;
+};
+
+/// One head's inputs and parameters, which an exact case may edit.
+struct HeadProblem {
+  Setup setup;
+  Extents extents;
+  Matrix query, key, value;
+  std::vector<Matrix> parameters;
+};
+
+/// A setting in which the variant must equal exact softmax attention.
+struct ExactCase {
+  std::string name;
+  OptionTexts options{};
+  Extents extents{};                                 // {0, 0}: the suite's usual lengths
+  std::function<void(HeadProblem&)> edit{};          // may be absent
+  std::function<Edges(const HeadProblem&)> edges{};  // absent: every key (causal: up to i)
+};
+
+/// out [query_len, head_dim] of one head in double, by the explicit query_len x key_len formula.
+using Reference =
+    std::function<MatrixD(const Problem&, const Call&, const HeadInputs&, const Weights&)>;
+
+/// A random mechanism whose mean over keys is known.
+struct Estimator {
+  std::string name;
+  OptionTexts options{};
+  Reference expectation;
+  double standard_errors = 4;
+};
+
+/// What the conformance suite holds a variant to. At least one of exact, pattern and reference.
+struct Claims {
+  bool causal = false;
+  bool cross = false;        // query_len and key_len may differ
+  bool log_sum_exp = false;  // writes it and differentiates through it
+  bool convex = false;       // each out row is a weighted average of value rows
+  bool equivariant = false;  // reordering (key, value) rows together changes nothing
+  /// The explicit edges under which the variant equals exact attention.
+  std::function<Edges(const Problem&, const Call&)> pattern{};
+  std::vector<ExactCase> exact{};
+  std::vector<Estimator> estimators{};
+  Reference reference{};
+};
+
+/// A registry entry: one per file in variants/. Exactly one of the make functions is set.
+struct Variant {
+  static constexpr const char* kKind = "variant";
+
+  std::string name;
+  std::string summary;  // one line
+  std::string family;   // the survey's class: exact, fixed pattern, low rank, kernel, ...
+  int year = 0;
+  std::string cost;    // time and saved memory as formulas, for people
+  std::string source;  // paper and section
+  std::vector<OptionSpec> options{};
+  Claims claims{};
+  std::function<std::unique_ptr<AttentionHead>(const Setup&, const Options&)> make_head{};
+  std::function<std::unique_ptr<AttentionLayer>(const Setup&, const Options&)> make_layer{};
+  std::function<std::unique_ptr<Encoder>(const Setup&, const Options&)> make_encoder{};
+  /// Floating-point operations of all heads (a multiply-add counts two), and bytes of frames and
+  /// scratch they need beside inputs and outputs: closed formulas, checked against measurement.
+  std::function<double(const Problem&)> flops{};
+  std::function<double(const Problem&)> analytic_bytes{};
+};
+
+}  // namespace arena
