@@ -10,5 +10,6 @@ namespace arena {
 using Action = std::function<int()>;
 
 void add_list(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 
 }  // namespace arena

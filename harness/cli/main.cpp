@@ -13,6 +13,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Action action;
   add_list(app, action);
+  add_bench(app, action);
   try {
     app.parse(argc, argv);
     return action();
