@@ -13,9 +13,11 @@ struct ProbedTensor {
   ConstView gradient;  // same shape
 };
 
-/// Relative difference of <gradient, d> and (loss(value + d) - loss(value - d)) / 2 for one small
-/// step d of all tensors together: half along the gradient, so that both are far from zero, half
-/// random, so that a gradient that lacks a part is seen. `loss` gets the moved tensors in order.
+/// For each tensor alone: <gradient, d> against (loss(value + d) - loss(value - d)) / 2 for one
+/// small step d, half along the gradient, so that both are far from zero, half random, so that a
+/// gradient that lacks a part is seen. Returns the largest relative difference; a tensor that
+/// hardly matters (a thousandth of the one that matters most) is taken relative to that thousandth.
+/// `loss` gets all tensors, one of them moved, in order.
 double directional_error(std::span<const ProbedTensor> tensors,
                          const std::function<double(std::span<const Matrix>)>& loss);
 

@@ -1,5 +1,7 @@
 #include "harness/peak.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -126,6 +128,12 @@ double best_rate(const Team& team, Work&& work) {
   return best;
 }
 
+Index involuntary_switches() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw;
+}
+
 double peak_rate(const Team& team) {
   return best_rate(team, [](Index steps) { return register_chains(steps); });
 }
@@ -162,7 +170,7 @@ double measure_bandwidth(const Team& team) {
   return best;
 }
 
-double measure_noise() {
+Noise measure_noise() {
   Index steps = 1024;
   double seconds = 0;
   while (seconds < kNoiseSeconds) {
@@ -171,6 +179,7 @@ double measure_noise() {
     register_chains(steps);
     seconds = seconds_since(start);
   }
+  const Index switches = involuntary_switches();
   std::array<double, kNoiseProbes> times{};
   for (double& time : times) {
     const Clock::time_point start = Clock::now();
@@ -178,7 +187,7 @@ double measure_noise() {
     time = seconds_since(start);
   }
   std::ranges::sort(times);
-  return times[kNoiseProbes * 9 / 10] / times[0] - 1;
+  return {times[kNoiseProbes * 9 / 10] / times[0] - 1, involuntary_switches() - switches};
 }
 
 double measure_scaling(Index threads) {

@@ -19,9 +19,13 @@ ComputeLimits measure_compute(const Team& team);
 /// one write are counted); about 0.3 s, mostly for touching the memory first.
 double measure_bandwidth(const Team& team);
 
-/// Spread of 50 short equal probes on one thread: how much longer than the fastest the slowest
-/// tenth took, as a share. 0.01 is quiet, 0.2 is not.
-double measure_noise();
+struct Noise {
+  double spread = 0;        // how much longer than the fastest the slowest tenth took, as a share
+  Index interruptions = 0;  // times the system gave this thread's core to something else
+};
+
+/// Of 50 short equal probes on one thread; about 0.1 s. A spread of 0.01 is quiet, 0.2 is not.
+Noise measure_noise();
 
 /// Rate of `threads` threads together over `threads` times the rate of one: 1 is perfect, 0.5 with
 /// two threads means that a core is missing.

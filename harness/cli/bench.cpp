@@ -120,7 +120,7 @@ void print_machine() {
              "{}, {} cores, {}: {:.0f} GFLOP/s from registers, {:.0f} fed from L1 (1 thread), "
              "noise {:.1f}%\n",
              machine.cpu, machine.cores, machine.isa, limits.peak_flops_per_s / 1e9,
-             limits.l1_flops_per_s / 1e9, 100 * measure_noise());
+             limits.l1_flops_per_s / 1e9, 100 * measure_noise().spread);
 }
 
 bool is_failure(const Record& record) {

@@ -11,6 +11,8 @@ using Action = std::function<int()>;
 
 void add_check(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
+void add_attend(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_doctor(CLI::App& app, Action& action);
 
 }  // namespace arena

@@ -15,6 +15,8 @@ int run(int argc, char** argv) {
   add_check(app, action);
   add_list(app, action);
   add_bench(app, action);
+  add_attend(app, action);
+  add_doctor(app, action);
   try {
     app.parse(argc, argv);
     return action();
