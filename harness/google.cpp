@@ -82,8 +82,9 @@ std::string take_flag(std::vector<std::string>& flags, const std::string& name) 
 }
 
 void initialise(std::vector<std::string> flags) {
-  flags.insert(flags.begin(), {"arena", "--benchmark_min_time=0.02"});
-  std::vector<char*> argv;
+  flags.insert(flags.begin(), "--benchmark_min_time=0.02");
+  static std::string program = "arena";  // Google Benchmark keeps the pointer for its reports
+  std::vector<char*> argv = {program.data()};
   for (std::string& flag : flags) argv.push_back(flag.data());
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());

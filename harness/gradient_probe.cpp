@@ -11,9 +11,9 @@ namespace arena {
 namespace {
 
 constexpr std::uint64_t kDirectionSeed = 3;
-/// Of each element. The difference is exact to its square (values and scores are of size 1), and
-/// the loss is summed in double.
-constexpr float kStep = 1e-3F;
+/// Of each element: small, since along a gradient the changes of thousands of elements add up. What
+/// float makes of it is taken into account exactly.
+constexpr float kStep = 1e-4F;
 constexpr double kHardlyMatters = 1e-3;
 
 Matrix direction_of(const ProbedTensor& tensor, std::uint64_t index) {

@@ -85,8 +85,11 @@ bool has_hardware_threads() {
 }
 
 void add_build_spoilers(std::vector<std::string>& found) {
+#ifndef __OPTIMIZE__
+  found.push_back("this binary is built without optimisation: configure Release");
+#endif
 #ifndef NDEBUG
-  found.push_back("this binary is a debug build (assertions are on): configure Release");
+  found.push_back("this binary is built with assertions: kernels of Eigen check every index");
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   found.push_back("this binary is built with a sanitizer: it is several times slower");

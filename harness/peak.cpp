@@ -34,7 +34,7 @@ constexpr int kDepth = 64;  // head_dim
 constexpr int kKeys = 32;   // keys, queries and scores of a tile pass: under 24 KiB
 constexpr int kTileWidth = kTileVectors * kLanes;
 constexpr int kTries = 6;
-constexpr double kTrySeconds = 0.006;
+constexpr double kTrySeconds = 0.004;
 constexpr int kNoiseProbes = 50;
 constexpr double kNoiseSeconds = 0.002;
 
@@ -100,19 +100,26 @@ double l1_tiles(TileBuffers& tile, Index passes) {
   return 2.0 * kDepth * kKeys * kTileWidth * static_cast<double>(passes);
 }
 
+/// Units of work that take `seconds` when nothing interferes: the fastest of three counts, so that
+/// an interruption does not pass for slow work.
+template <class Work>
+Index units_that_take(double seconds, Work&& work) {
+  for (Index units = 256;; units *= 2) {
+    double fastest = seconds;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const Clock::time_point start = Clock::now();
+      work(units);
+      fastest = std::min(fastest, seconds_since(start));
+    }
+    if (fastest >= seconds) return units;
+  }
+}
+
 /// Operations per second of work(units) on every thread of the team at once, best of kTries.
-/// work returns the operations done; units are scaled so that a try takes kTrySeconds.
+/// work returns the operations done.
 template <class Work>
 double best_rate(const Team& team, Work&& work) {
-  Index units = 256;
-  double seconds = 0;
-  while (seconds < kTrySeconds / 4) {
-    units *= 2;
-    const Clock::time_point start = Clock::now();
-    work(units);
-    seconds = seconds_since(start);
-  }
-  units = static_cast<Index>(static_cast<double>(units) * kTrySeconds / seconds) + 1;
+  const Index units = units_that_take(kTrySeconds, work);
   double best = 0;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     std::vector<double> operations(static_cast<std::size_t>(team.size()), 0);
@@ -120,7 +127,7 @@ double best_rate(const Team& team, Work&& work) {
     team.for_each(team.size(), [&](Index i, const Team&) {
       operations[static_cast<std::size_t>(i)] = work(units);
     });
-    seconds = seconds_since(start);
+    const double seconds = seconds_since(start);
     double total = 0;
     for (const double count : operations) total += count;
     best = std::max(best, total / seconds);
@@ -171,14 +178,7 @@ double measure_bandwidth(const Team& team) {
 }
 
 Noise measure_noise() {
-  Index steps = 1024;
-  double seconds = 0;
-  while (seconds < kNoiseSeconds) {
-    steps *= 2;
-    const Clock::time_point start = Clock::now();
-    register_chains(steps);
-    seconds = seconds_since(start);
-  }
+  const Index steps = units_that_take(kNoiseSeconds, register_chains);
   const Index switches = involuntary_switches();
   std::array<double, kNoiseProbes> times{};
   for (double& time : times) {

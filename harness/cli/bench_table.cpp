@@ -84,7 +84,7 @@ std::string bench_table(const BenchGroup& group, const std::vector<Record>& reco
   if (shape.causal) title += ", causal";
   title += fmt::format(", {} thread{}", shape.threads, shape.threads == 1 ? "" : "s");
   std::vector<Row> rows = {{"variant", "median", "+-", "cold", "GFLOP/s", "of peak", "of L1",
-                            "dense", "blocked", "error", "workspace", "resident", "formula"}};
+                            "vs dense", "vs blocked", "error", "workspace", "resident", "formula"}};
   for (std::size_t i = 0; i < records.size(); ++i) {
     const Record& record = records[i];
     const Variant& variant = Registry<Variant>::find(record.variant);
