@@ -17,9 +17,9 @@ constexpr double kGradientTolerance = 5e-5;
 constexpr double kOracleStep = 1e-3;
 constexpr double kOracleTolerance = 1e-4;
 /// The variant's own forward rounds to float: an error of about 1e-6 of the loss weights' norm over
-/// 2 * step, against (step)^2 / 6 of truncation; both are below 1e-3 at this step.
+/// 2 * step, against (step)^2 / 6 of truncation; both are below 2e-4 at this step.
 constexpr double kOwnStep = 1e-2;
-constexpr double kOwnTolerance = 3e-3;
+constexpr double kOwnTolerance = 1e-3;
 /// A derivative is compared relative to the gradient's norm, but not below this part of the loss
 /// weights' norm, where rounding is all there is.
 constexpr double kNormFloor = 1e-2;
