@@ -11,5 +11,6 @@ using Action = std::function<int()>;
 
 void add_check(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 
 }  // namespace arena

@@ -14,6 +14,7 @@ int run(int argc, char** argv) {
   Action action;
   add_check(app, action);
   add_list(app, action);
+  add_bench(app, action);
   try {
     app.parse(argc, argv);
     return action();
