@@ -115,16 +115,38 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
   return {space, width};
 }
 
+/// to[c][r] = factor * from[r][c] for r < rows, c < cols; strides in floats from row to row.
+inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,
+                            float factor, float* to, Index to_stride) {
+  constexpr Index kWidth = simd::kWidth;
+  for (Index r = 0; r < rows; r += kWidth) {
+    for (Index c = 0; c < cols; c += kWidth) {
+      const float* const corner = from + r * from_stride + c;
+      float* const place = to + c * to_stride + r;
+      if (r + kWidth > rows || c + kWidth > cols) {
+        for (Index j = 0; j < std::min(kWidth, cols - c); ++j) {
+          for (Index i = 0; i < std::min(kWidth, rows - r); ++i) {
+            place[j * to_stride + i] = factor * corner[i * from_stride + j];
+          }
+        }
+        continue;
+      }
+      simd::Vec block[kWidth];
+      for (Index i = 0; i < kWidth; ++i) block[i] = simd::load(corner + i * from_stride);
+      simd::transpose(block);
+      for (Index j = 0; j < kWidth; ++j) {
+        simd::store(place + j * to_stride, simd::Vec(factor) * block[j]);
+      }
+    }
+  }
+}
+
 /// out[d * kTileLanes + i] = scale * from(first + i, d), zero for i in [count, kTileLanes).
 inline void pack_transposed(const ConstView& from, Index first, Index count, float scale,
                             float* out) {
-  for (Index i = 0; i < count; ++i) {
-    const float* const row = from.data() + (first + i) * from.outerStride();
-    for (Index d = 0; d < from.cols(); ++d) out[d * kTileLanes + i] = scale * row[d];
-  }
-  for (Index i = count; i < kTileLanes; ++i) {
-    for (Index d = 0; d < from.cols(); ++d) out[d * kTileLanes + i] = 0;
-  }
+  if (count < kTileLanes) std::fill_n(out, from.cols() * kTileLanes, 0.0F);
+  copy_transposed(from.data() + first * from.outerStride(), from.outerStride(), count, from.cols(),
+                  scale, out, kTileLanes);
 }
 
 }  // namespace arena

@@ -190,12 +190,14 @@ class KeyBlock {
   }
 
   void finish() {
-    for (Index j = 0; j < keys_.size(); ++j) {
-      const Index lane = j / kTileLanes * rows_ * kTileLanes + j % kTileLanes;
-      for (Index d = 0; d < head_dim_; ++d) {
-        problem_.d_in.key(keys_.begin + j, d) = problem_.scale * d_key_t_[lane + d * kTileLanes];
-        problem_.d_in.value(keys_.begin + j, d) = d_value_t_[lane + d * kTileLanes];
-      }
+    View d_key = problem_.d_in.key, d_value = problem_.d_in.value;
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
+      const Index count = std::min(kTileLanes, keys_.end - first);
+      copy_transposed(d_key_t_ + place, kTileLanes, head_dim_, count, problem_.scale,
+                      d_key.data() + first * d_key.outerStride(), d_key.outerStride());
+      copy_transposed(d_value_t_ + place, kTileLanes, head_dim_, count, 1,
+                      d_value.data() + first * d_value.outerStride(), d_value.outerStride());
     }
   }
 

@@ -177,25 +177,33 @@ class QueryTile {
   }
 
   void finish(const Group& group, const HeadOutputs& outputs, View& statistics) const {
+    const Index first = group.queries.begin, count = group.queries.size();
     View out = outputs.out, log_sum_exp = outputs.log_sum_exp;
-    for (Index lane = 0; lane < group.queries.size(); ++lane) {
-      const Index i = group.queries.begin + lane;
+    alignas(kAlignment) float inverse[kTileLanes];
+    for (Index lane = 0; lane < kTileLanes; ++lane) {
       const float sum = group.sum[lane];
       const bool empty = sum == 0;  // a row with a key has a sum of at least 1
-      const float inverse = empty ? 0 : 1 / sum;
       const float log2_sum = empty ? 0 : std::log2(sum);
-      for (Index d = 0; d < head_dim_; ++d) {
-        out(i, d) = group.out[d * kTileLanes + lane] * inverse;
-      }
+      inverse[lane] = empty ? 0 : 1 / sum;
+      if (lane >= count) continue;
       if (!log_sum_exp.empty()) {
-        log_sum_exp(i, 0) = empty ? -std::numeric_limits<float>::infinity()
-                                  : (group.maximum[lane] + log2_sum) * std::numbers::ln2_v<float>;
+        log_sum_exp(first + lane, 0) =
+            empty ? -std::numeric_limits<float>::infinity()
+                  : (group.maximum[lane] + log2_sum) * std::numbers::ln2_v<float>;
       }
       if (!statistics.empty()) {
-        statistics(0, i) = group.maximum[lane];
-        statistics(1, i) = log2_sum;
+        statistics(0, first + lane) = group.maximum[lane];
+        statistics(1, first + lane) = log2_sum;
       }
     }
+    for (Index d = 0; d < head_dim_; ++d) {
+      for (int c = 0; c < kTileVectors; ++c) {
+        float* const place = group.out + d * kTileLanes + c * simd::kWidth;
+        simd::store(place, simd::load(place) * simd::load(inverse + c * simd::kWidth));
+      }
+    }
+    copy_transposed(group.out, kTileLanes, head_dim_, count, 1,
+                    out.data() + first * out.outerStride(), out.outerStride());
   }
 
   const HeadInputs& in_;
