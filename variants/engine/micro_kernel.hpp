@@ -21,6 +21,8 @@ constexpr int kTileRows = simd::kManyRegisters ? 8 : 4;
 constexpr int kTileVectors = simd::kManyRegisters ? 2 : 3;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
 
+constexpr Index kCacheLine = 16;  // floats
+
 /// a(r, t) = row r at t, where rows beyond the last repeat it (their results mean nothing).
 struct RowOperand {
   const float* row[kTileRows];
@@ -95,6 +97,15 @@ struct Accumulators {
   }
 };
 
+/// body.operator()<Vectors>() with the fewest vectors that hold `lanes` <= kTileLanes lanes.
+template <int Vectors = kTileVectors, class Body>
+ARENA_INLINE void with_vectors(Index lanes, const Body& body) {
+  if constexpr (Vectors > 1) {
+    if (lanes <= (Vectors - 1) * simd::kWidth) return with_vectors<Vectors - 1>(lanes, body);
+  }
+  body.template operator()<Vectors>();
+}
+
 /// A read-only block of rows that a ColumnOperand may read in whole tiles.
 struct Rows {
   const float* data;
@@ -104,11 +115,15 @@ struct Rows {
 /// `count` rows of `from` starting at `first` as they lie where their width is a multiple of
 /// kTileRows and they stand close together, else copied into `space` with zeros up to that
 /// multiple.
+/// The rows after them, which are likely wanted next, are fetched into the second-level cache.
 inline Rows contiguous_rows(const ConstView& from, Index first, Index count, float* space) {
-  const Index cols = from.cols(), width = round_up(cols, kTileRows);
-  if (width == cols && from.outerStride() == cols) return {from.data() + first * cols, cols};
+  const Index cols = from.cols(), width = round_up(cols, kTileRows), stride = from.outerStride();
+  if (width == cols && stride == cols) return {from.data() + first * cols, cols};
+  const Index last = from.rows() - 1;
   for (Index i = 0; i < count; ++i) {
-    const float* const row = from.data() + (first + i) * from.outerStride();
+    const float* const row = from.data() + (first + i) * stride;
+    const float* const next = from.data() + std::min(first + count + i, last) * stride;
+    for (Index d = 0; d < cols; d += kCacheLine) __builtin_prefetch(next + d, 0, 2);
     std::copy_n(row, cols, space + i * width);
     std::fill(space + i * width + cols, space + (i + 1) * width, 0.0F);
   }
