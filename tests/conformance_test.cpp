@@ -137,6 +137,36 @@ TEST(Checks, AVariantWithoutAnOracleFails) {
   EXPECT_FALSE(result.passed || result.skipped);
 }
 
+/// Its values with noise of mean 0 from the call's key: out = value + normal.
+class Noisy final : public AttentionHead {
+ public:
+  Footprint footprint(const Extents&, const Call&) const override { return {}; }
+  void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs, Frame*,
+               const Extras&) const override {
+    fill_normal(call.key, 1, outputs.out);
+    outputs.out += in.value;
+  }
+  void backward(const Call&, const HeadInputs&, const Weights&, const HeadOutputGrads&,
+                const Frame&, HeadGrads, Slices) const override {}
+};
+
+CheckResult check_noisy(double bias) {
+  Variant variant;
+  variant.name = "noisy";
+  variant.make_head = [](const Setup&, const Options&) { return std::make_unique<Noisy>(); };
+  variant.claims.estimators.push_back(
+      {.name = "values",
+       .expectation = [bias](const Problem&, const Call&, const HeadInputs& in, const Weights&) {
+         return MatrixD(in.value.cast<double>().array() + bias);
+       }});
+  return run_check(find_check("estimators"), {variant, {}});
+}
+
+TEST(Checks, AnEstimatorIsHeldToItsExpectation) {
+  EXPECT_TRUE(check_noisy(0).passed) << check_noisy(0).detail;
+  EXPECT_FALSE(check_noisy(0.5).passed) << "200 draws of deviation 1 cannot hide a bias of 0.5";
+}
+
 TEST(Checks, AnUnknownCheckIsAnError) {
   EXPECT_THROW(find_check("orcale"), Error);
 }
