@@ -55,6 +55,18 @@ TEST(Options, UnknownNamesSuggestTheNearest) {
   EXPECT_ERROR(Options("linformer", kSpecs, {}).integer("rang"), "no option named 'rang'");
 }
 
+TEST(Options, NearestMeansFewestEdits) {
+  const auto suggestion = [](const std::string& name) {
+    const std::vector<std::string> known = {"lin", "linear", "local"};
+    const std::string text = unknown_name("variant", name, known);
+    const std::size_t begin = text.find("mean '") + 6;
+    return text.substr(begin, text.find('\'', begin) - begin);
+  };
+  EXPECT_EQ(suggestion("linea"), "linear") << "one insertion, not two deletions";
+  EXPECT_EQ(suggestion("llin"), "lin") << "one deletion";
+  EXPECT_EQ(suggestion("lical"), "local") << "one substitution";
+}
+
 TEST(Options, TextsReadBackAsTheSameValue) {
   const OptionSpec real = real_option("x", 0, -1e300, 1e300, "");
   for (const double value : {0.1, 1e-4, 1.0 / 3, 12345678.9, -0.0, 1e300}) {

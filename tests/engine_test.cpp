@@ -261,9 +261,9 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
 
 TEST(Product, EqualsEigenInAllForms) {
   Workers workers(2);
-  for (const Index rows : {1, 7, 8, 65, 130}) {
-    for (const Index cols : {1, 5, 33, 64, 100}) {
-      for (const Index depth : {1, 9, 129, 300}) {
+  for (const Index rows : {1, 8, 65, 130}) {
+    for (const Index cols : {1, 33, 64, 100}) {
+      for (const Index depth : {1, 9, 300}) {
         for (const bool a_transposed : {false, true}) {
           for (const bool b_transposed : {false, true}) {
             Padded a(a_transposed ? depth : rows, a_transposed ? rows : depth, 3, 1);

@@ -5,11 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <new>
 #include <numeric>
 #include <set>
-#include <stdexcept>
+#include <thread>
 
 #include "expect_error.hpp"
 #include "harness/core/team.hpp"
@@ -87,7 +88,9 @@ TEST(Workspace, GrowingMovesNothingAndReleasingJoinsTheBlocks) {
   workspace.release(bottom);
   EXPECT_EQ(workspace.in_use(), 0);
   EXPECT_EQ(workspace.high_water(), peak);
-  const std::span<std::byte> all = workspace.take<std::byte>(peak);  // now in one piece
+  const long before = allocations;
+  const std::span<std::byte> all = workspace.take<std::byte>(peak);
+  EXPECT_EQ(allocations, before) << "the joined block has room for all";
   std::ranges::fill(all, std::byte{1});
 }
 
@@ -169,6 +172,23 @@ TEST_P(Teams, WorkersHaveWorkspacesOfTheirOwn) {
   EXPECT_LE(workers.high_water(), GetParam() * stored_bytes<Index>(500));
   workers.reset_high_water();
   EXPECT_EQ(workers.high_water(), 0);
+}
+
+TEST_P(Teams, WorkAtTheSameTime) {
+  Workers workers(GetParam());
+  std::atomic<Index> started{0};
+  std::vector<Workspace*> used(static_cast<std::size_t>(GetParam()));
+  workers.team().for_each(GetParam(), [&](Index i, const Team& worker) {
+    used[static_cast<std::size_t>(i)] = &worker.workspace();
+    ++started;
+    // Each item waits for all others; one after another they would wait for the far deadline.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (started < GetParam() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(started, GetParam());
+  });
+  EXPECT_EQ(std::set<Workspace*>(used.begin(), used.end()).size(), used.size());
 }
 
 TEST_P(Teams, MayBeNested) {

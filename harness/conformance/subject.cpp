@@ -12,6 +12,7 @@ namespace arena {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 /// Standard deviation of what is added to parameters that start as constants.
 constexpr float kStir = 0.1F;
 /// Bytes behind a frame that belong to it, so that a small overrun is reported, not suffered.
@@ -156,7 +157,12 @@ double Outcome::loss(const Example& example) const {
   double sum = static_cast<double>(kAuxiliaryWeight) * static_cast<double>(auxiliary_loss);
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     const ConstView out = outputs[o].view();
-    sum += out.cast<double>().cwiseProduct(example.loss_weights[o].cast<double>()).sum();
+    for (Index i = 0; i < out.rows(); ++i) {
+      for (Index j = 0; j < out.cols(); ++j) {
+        if (out(i, j) == -kInfinity) continue;  // log_sum_exp of a row without a key: no part
+        sum += static_cast<double>(out(i, j)) * static_cast<double>(example.loss_weights[o](i, j));
+      }
+    }
   }
   return sum;
 }

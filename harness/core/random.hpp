@@ -43,6 +43,11 @@ class RandomKey {
 
   /// Words 4 * block .. 4 * block + 3 of this key's stream.
   std::array<std::uint32_t, 4> words(std::uint64_t block) const;
+  /// The same for kBlocksAtOnce blocks from first_block on, at a fraction of the cost: word w of
+  /// block first_block + b at [w][b].
+  static constexpr std::size_t kBlocksAtOnce = 16;
+  using WordPlanes = std::array<std::array<std::uint32_t, kBlocksAtOnce>, 4>;
+  WordPlanes word_planes(std::uint64_t first_block) const;
   /// Uniform in [0, 1) with 24 bits, at a position of the stream.
   float uniform_at(std::uint64_t position) const;
   std::uint64_t bits() const { return bits_; }

@@ -21,6 +21,8 @@ constexpr int kTileRows = simd::kManyRegisters ? 8 : 4;
 constexpr int kTileVectors = simd::kManyRegisters ? 2 : 3;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
 
+constexpr Index kCacheLine = 16;  // floats
+
 /// a(r, t) = row r at t, where rows beyond the last repeat it (their results mean nothing).
 struct RowOperand {
   const float* row[kTileRows];
@@ -95,6 +97,15 @@ struct Accumulators {
   }
 };
 
+/// body.operator()<Vectors>() with the fewest vectors that hold `lanes` <= kTileLanes lanes.
+template <int Vectors = kTileVectors, class Body>
+ARENA_INLINE void with_vectors(Index lanes, const Body& body) {
+  if constexpr (Vectors > 1) {
+    if (lanes <= (Vectors - 1) * simd::kWidth) return with_vectors<Vectors - 1>(lanes, body);
+  }
+  body.template operator()<Vectors>();
+}
+
 /// A read-only block of rows that a ColumnOperand may read in whole tiles.
 struct Rows {
   const float* data;
@@ -104,27 +115,53 @@ struct Rows {
 /// `count` rows of `from` starting at `first` as they lie where their width is a multiple of
 /// kTileRows and they stand close together, else copied into `space` with zeros up to that
 /// multiple.
+/// The rows after them, which are likely wanted next, are fetched into the second-level cache.
 inline Rows contiguous_rows(const ConstView& from, Index first, Index count, float* space) {
-  const Index cols = from.cols(), width = round_up(cols, kTileRows);
-  if (width == cols && from.outerStride() == cols) return {from.data() + first * cols, cols};
+  const Index cols = from.cols(), width = round_up(cols, kTileRows), stride = from.outerStride();
+  if (width == cols && stride == cols) return {from.data() + first * cols, cols};
+  const Index last = from.rows() - 1;
   for (Index i = 0; i < count; ++i) {
-    const float* const row = from.data() + (first + i) * from.outerStride();
+    const float* const row = from.data() + (first + i) * stride;
+    const float* const next = from.data() + std::min(first + count + i, last) * stride;
+    for (Index d = 0; d < cols; d += kCacheLine) __builtin_prefetch(next + d, 0, 2);
     std::copy_n(row, cols, space + i * width);
     std::fill(space + i * width + cols, space + (i + 1) * width, 0.0F);
   }
   return {space, width};
 }
 
+/// to[c][r] = factor * from[r][c] for r < rows, c < cols; strides in floats from row to row.
+inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,
+                            float factor, float* to, Index to_stride) {
+  constexpr Index kWidth = simd::kWidth;
+  for (Index r = 0; r < rows; r += kWidth) {
+    for (Index c = 0; c < cols; c += kWidth) {
+      const float* const corner = from + r * from_stride + c;
+      float* const place = to + c * to_stride + r;
+      if (r + kWidth > rows || c + kWidth > cols) {
+        for (Index j = 0; j < std::min(kWidth, cols - c); ++j) {
+          for (Index i = 0; i < std::min(kWidth, rows - r); ++i) {
+            place[j * to_stride + i] = factor * corner[i * from_stride + j];
+          }
+        }
+        continue;
+      }
+      simd::Vec block[kWidth];
+      for (Index i = 0; i < kWidth; ++i) block[i] = simd::load(corner + i * from_stride);
+      simd::transpose(block);
+      for (Index j = 0; j < kWidth; ++j) {
+        simd::store(place + j * to_stride, simd::Vec(factor) * block[j]);
+      }
+    }
+  }
+}
+
 /// out[d * kTileLanes + i] = scale * from(first + i, d), zero for i in [count, kTileLanes).
 inline void pack_transposed(const ConstView& from, Index first, Index count, float scale,
                             float* out) {
-  for (Index i = 0; i < count; ++i) {
-    const float* const row = from.data() + (first + i) * from.outerStride();
-    for (Index d = 0; d < from.cols(); ++d) out[d * kTileLanes + i] = scale * row[d];
-  }
-  for (Index i = count; i < kTileLanes; ++i) {
-    for (Index d = 0; d < from.cols(); ++d) out[d * kTileLanes + i] = 0;
-  }
+  if (count < kTileLanes) std::fill_n(out, from.cols() * kTileLanes, 0.0F);
+  copy_transposed(from.data() + first * from.outerStride(), from.outerStride(), count, from.cols(),
+                  scale, out, kTileLanes);
 }
 
 }  // namespace arena

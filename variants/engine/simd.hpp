@@ -61,4 +61,37 @@ inline Vec exp2(Vec x) {
   return select(x < Vec(-126.0F), Vec(0.0F), result);
 }
 
+namespace detail {
+
+using Raw = float __attribute__((vector_size(kWidth * sizeof(float))));
+using RawIndex = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
+
+/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart.
+template <int kHalf>
+[[gnu::always_inline]] inline void exchange(Raw (&rows)[kWidth]) {
+  RawIndex low{}, high{};
+  for (int lane = 0; lane < static_cast<int>(kWidth); ++lane) {
+    const bool second = (lane & kHalf) != 0;
+    low[lane] = second ? static_cast<int>(kWidth) + lane - kHalf : lane;
+    high[lane] = second ? static_cast<int>(kWidth) + lane : lane + kHalf;
+  }
+  for (int i = 0; i < static_cast<int>(kWidth); ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Raw first = rows[i], second = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(first, second, low);
+    rows[i + kHalf] = __builtin_shuffle(first, second, high);
+  }
+  if constexpr (kHalf > 1) exchange<kHalf / 2>(rows);
+}
+
+}  // namespace detail
+
+/// rows[i] lane j <-> rows[j] lane i.
+[[gnu::always_inline]] inline void transpose(Vec (&rows)[kWidth]) {
+  detail::Raw raw[kWidth];
+  for (int i = 0; i < static_cast<int>(kWidth); ++i) raw[i] = std::bit_cast<detail::Raw>(rows[i]);
+  detail::exchange<static_cast<int>(kWidth) / 2>(raw);
+  for (int i = 0; i < static_cast<int>(kWidth); ++i) rows[i] = std::bit_cast<Vec>(raw[i]);
+}
+
 }  // namespace arena::simd

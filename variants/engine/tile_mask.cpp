@@ -55,10 +55,14 @@ void BandMask::hide(Range queries, Range keys, ScoreTile scores) const {
   const Vec low(static_cast<float>(-before_)), high(static_cast<float>(after_));
   const Vec hidden(-std::numeric_limits<float>::infinity());
   for (Index row = rows.begin; row < rows.end; ++row) {
+    const Index start = lanes_are_queries ? row - causal_limit(lanes.begin, extents_)
+                                          : lanes.begin - causal_limit(row, extents_);
+    const Index end = start + (lanes.size() - 1) * (lanes_are_queries ? -1 : 1);
+    if (std::min(start, end) >= -before_ && std::max(start, end) <= after_) continue;
     float* const line = scores.data + (row - rows.begin) * row_stride;
     for (Index lane = lanes.begin; lane < lanes.end; lane += simd::kWidth) {
-      const Index distance = lanes_are_queries ? row - causal_limit(lane, extents_)
-                                               : lane - causal_limit(row, extents_);
+      const Index distance =
+          lanes_are_queries ? start - (lane - lanes.begin) : start + (lane - lanes.begin);
       const Vec distances = Vec(static_cast<float>(distance)) + ramp;
       float* const place = line + (lane - lanes.begin);
       const Vec low_kept = simd::select(distances < low, hidden, simd::load(place));

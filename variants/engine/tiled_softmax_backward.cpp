@@ -22,7 +22,8 @@ using simd::Vec;
 constexpr Index kPanels = std::max(Index{1}, 64 / kTileLanes);
 constexpr Index kKeyBlock = kPanels * kTileLanes;
 constexpr Index kQueryTile = 64;  // a multiple of kTileRows
-constexpr Index kChunkMin = 4 * kKeyBlock;
+constexpr Index kBlocks = 4;      // blocks of keys that go through the queries together
+constexpr Index kChunkMin = kBlocks * kKeyBlock;
 constexpr Index kChunks = 16;  // at most
 
 /// acc[r][:] += a b for a tile of kTileRows rows and `vectors` vectors of columns, added to `to`.
@@ -59,44 +60,46 @@ struct QueryPart {
   Index width = 0;        // head_dim in whole vectors
 };
 
+/// What the blocks of keys share while they visit one tile of queries.
+struct TileSpace {
+  TileSpace(Workspace& workspace, Index head_dim) {
+    const Index rows = round_up(head_dim, kTileRows);
+    p = workspace.take<float>(kQueryTile * kKeyBlock).data();
+    d_s = workspace.take<float>(kQueryTile * kKeyBlock).data();
+    query = workspace.take<float>(kQueryTile * rows).data();
+    d_out = workspace.take<float>(kQueryTile * rows).data();
+  }
+  static Index bytes(Index head_dim) {
+    return 2 * stored_bytes<float>(kQueryTile * kKeyBlock) +
+           2 * stored_bytes<float>(kQueryTile * round_up(head_dim, kTileRows));
+  }
+
+  float *p, *d_s;        // [kQueryTile][kKeyBlock]
+  float *query, *d_out;  // [kQueryTile][head_dim in whole register tiles]
+};
+
 class KeyBlock {
  public:
-  KeyBlock(Workspace& workspace, const BackwardProblem& problem)
+  KeyBlock(Workspace& workspace, const BackwardProblem& problem, const TileSpace& space)
       : problem_(problem),
         head_dim_(problem.in.query.cols()),
         width_(round_up(head_dim_, simd::kWidth)),
-        rows_(round_up(head_dim_, kTileRows)) {
+        rows_(round_up(head_dim_, kTileRows)),
+        p_(space.p),
+        d_s_(space.d_s) {
     key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     key_ = workspace.take<float>(kKeyBlock * width_).data();
     d_key_t_ = workspace.take<float>(kKeyBlock * rows_).data();
     d_value_t_ = workspace.take<float>(kKeyBlock * rows_).data();
-    p_ = workspace.take<float>(kQueryTile * kKeyBlock).data();
-    d_s_ = workspace.take<float>(kQueryTile * kKeyBlock).data();
-    query_space_ = workspace.take<float>(kQueryTile * rows_).data();
-    d_out_space_ = workspace.take<float>(kQueryTile * rows_).data();
   }
 
-  static Index scratch(Index head_dim) {
-    const Index width = round_up(head_dim, simd::kWidth), rows = round_up(head_dim, kTileRows);
-    return 2 * stored_bytes<float>(kKeyBlock * head_dim) + stored_bytes<float>(kKeyBlock * width) +
-           2 * stored_bytes<float>(kKeyBlock * rows) +
-           2 * stored_bytes<float>(kQueryTile * kKeyBlock) +
-           2 * stored_bytes<float>(kQueryTile * rows);
+  static Index bytes(Index head_dim) {
+    return 2 * stored_bytes<float>(kKeyBlock * head_dim) +
+           stored_bytes<float>(kKeyBlock * round_up(head_dim, simd::kWidth)) +
+           2 * stored_bytes<float>(kKeyBlock * round_up(head_dim, kTileRows));
   }
 
-  void run(Range keys, const QueryPart& d_query) {
-    start(keys);
-    const Range hull = problem_.mask.queries_of(keys);
-    for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
-      const Range queries{i, std::min(i + kQueryTile, hull.end)};
-      const Cover cover = problem_.mask.cover(queries, keys);
-      if (cover != Cover::kNone) visit(queries, cover, d_query);
-    }
-    finish();
-  }
-
- private:
   void start(Range keys) {
     keys_ = keys;
     const auto& in = problem_.in;
@@ -117,98 +120,149 @@ class KeyBlock {
     std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
   }
 
-  void visit(Range queries, Cover cover, const QueryPart& d_query) {
-    const Rows query =
-        contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
-    const Rows d_out =
-        contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
-    score(query, queries.size());
-    if (cover == Cover::kSome) problem_.mask.hide(queries, keys_, {p_, kKeyBlock, 1});
-    differentiate(d_out, queries);
-    add_transposed(d_out, p_, queries.size(), d_value_t_);
-    add_transposed(query, d_s_, queries.size(), d_key_t_);
-    for (Index i = 0; i < queries.size(); i += kTileRows) {
-      const Index count = queries.size() - i;
-      add_product(RowOperand(d_s_ + i * kKeyBlock, kKeyBlock, count), key_, width_, keys_.size(),
-                  width_ / simd::kWidth,
-                  d_query.data + (queries.begin + i - d_query.queries.begin) * width_, width_,
-                  count);
+  /// Adds what the pairs of `queries` and this block's keys give; their rows stand in query, d_out.
+  void visit(Range queries, const Rows& query, const Rows& d_out, const QueryPart& d_query) {
+    const Cover cover = problem_.mask.cover(queries, keys_);
+    if (cover == Cover::kNone) return;
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      const Range keys{keys_.begin + panel * kTileLanes,
+                       std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
+      Range& seen = seen_[panel];
+      seen = intersection(problem_.mask.queries_of(keys), queries);
+      if (seen.empty()) continue;
+      // in whole register tiles: the mask hides the scores of those that see nothing
+      seen.begin -= (seen.begin - queries.begin) % kTileRows;
+      seen.end =
+          std::min(queries.begin + round_up(seen.end - queries.begin, kTileRows), queries.end);
+      const Rows q = skip(query, seen.begin - queries.begin);
+      const Rows g = skip(d_out, seen.begin - queries.begin);
+      const Panel part{panel, keys, seen, (seen.begin - queries.begin) * kKeyBlock};
+      with_vectors(keys.size(), [&]<int Vectors>() {
+        score<Vectors>(part, q);
+        if (cover == Cover::kSome) hide(part);
+        differentiate<Vectors>(part, g);
+        add_transposed<Vectors>(part, g, p_, d_value_t_);
+        add_transposed<Vectors>(part, q, d_s_, d_key_t_);
+      });
+    }
+    for (Index i = queries.begin; i < queries.end; i += kTileRows) add_query(i, queries, d_query);
+  }
+
+  /// Writes d_key and d_value.
+  void finish() const {
+    View d_key = problem_.d_in.key, d_value = problem_.d_in.value;
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
+      const Index count = std::min(kTileLanes, keys_.end - first);
+      copy_transposed(d_key_t_ + place, kTileLanes, head_dim_, count, problem_.scale,
+                      d_key.data() + first * d_key.outerStride(), d_key.outerStride());
+      copy_transposed(d_value_t_ + place, kTileLanes, head_dim_, count, 1,
+                      d_value.data() + first * d_value.outerStride(), d_value.outerStride());
+    }
+  }
+
+ private:
+  /// kTileLanes keys of the block and the queries that see some of them.
+  struct Panel {
+    Index index;
+    Range keys, queries;
+    Index place;  // of the first score of these queries in p_ and d_s_, without the panel's columns
+
+    Index lane() const { return index * kTileLanes; }
+  };
+
+  static Rows skip(const Rows& rows, Index count) {
+    return {rows.data + count * rows.stride, rows.stride};
+  }
+
+  /// d_query of the kTileRows queries from i += d_s key, over the runs of panels that they see.
+  void add_query(Index i, Range tile, const QueryPart& d_query) const {
+    const Index count = std::min<Index>(kTileRows, tile.end - i);
+    const Range visible = problem_.mask.keys_of({i, i + count});
+    const auto seen = [&](Index panel) {
+      return panel * kTileLanes < keys_.size() && seen_[panel].begin <= i && i < seen_[panel].end;
+    };
+    for (Index panel = 0; panel < kPanels; ++panel) {
+      if (!seen(panel)) continue;
+      const Index first = panel;
+      while (panel + 1 < kPanels && seen(panel + 1)) ++panel;
+      const Range run{keys_.begin + first * kTileLanes,
+                      std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
+      const Range keys = intersection(visible, run);
+      if (keys.empty()) continue;
+      const Index j = keys.begin - keys_.begin;
+      const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
+      add_product(RowOperand(d_s, kKeyBlock, count), key_ + j * width_, width_, keys.size(),
+                  width_ / simd::kWidth, d_query.data + (i - d_query.queries.begin) * width_,
+                  width_, count);
     }
   }
 
   /// p_[i][:] = scores in units of log2.
-  void score(const Rows& query, Index count) {
-    for (Index panel = 0; panel < kPanels; ++panel) {
-      for (Index i = 0; i < count; i += kTileRows) {
-        Accumulators<> tile;
-        tile.clear();
-        tile.multiply_add(RowOperand(query.data + i * query.stride, query.stride, count - i),
-                          key_t_ + panel * kTileLanes * head_dim_, kTileLanes, head_dim_);
-        tile.store(p_ + i * kKeyBlock + panel * kTileLanes, kKeyBlock);
-      }
+  template <int Vectors>
+  void score(const Panel& panel, const Rows& query) {
+    const Index count = panel.queries.size();
+    for (Index i = 0; i < count; i += kTileRows) {
+      Accumulators<Vectors> tile;
+      tile.clear();
+      tile.multiply_add(RowOperand(query.data + i * query.stride, query.stride, count - i),
+                        key_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
+      tile.store(p_ + panel.place + i * kKeyBlock + panel.lane(), kKeyBlock);
     }
   }
 
+  void hide(const Panel& panel) {
+    problem_.mask.hide(panel.queries, panel.keys, {p_ + panel.place + panel.lane(), kKeyBlock, 1});
+  }
+
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
-  void differentiate(const Rows& d_out, Range queries) {
-    const float* const row_max = problem_.statistics.data() + queries.begin;
+  template <int Vectors>
+  void differentiate(const Panel& panel, const Rows& d_out) {
+    const float* const row_max = problem_.statistics.data() + panel.queries.begin;
     const float* const log2_sum = row_max + problem_.statistics.outerStride();
-    const float* const shift = problem_.shift + queries.begin;
-    const Index count = queries.size();
-    for (Index panel = 0; panel < kPanels; ++panel) {
-      for (Index i = 0; i < count; i += kTileRows) {
-        Accumulators<> tile;
-        tile.clear();
-        tile.multiply_add(RowOperand(d_out.data + i * d_out.stride, d_out.stride, count - i),
-                          value_t_ + panel * kTileLanes * head_dim_, kTileLanes, head_dim_);
-        for (int r = 0; r < kTileRows; ++r) {
-          const Index row = std::min(i + r, count - 1);
-          const Vec maximum(row_max[row]), sum(log2_sum[row]), row_shift(shift[row]);
-          for (int c = 0; c < kTileVectors; ++c) {
-            const Index place = (i + r) * kKeyBlock + panel * kTileLanes + c * simd::kWidth;
-            const Vec p = simd::exp2(simd::load(p_ + place) - maximum - sum);
-            simd::store(p_ + place, p);
-            simd::store(d_s_ + place, p * (tile.at[r][c] - row_shift));
-          }
+    const float* const shift = problem_.shift + panel.queries.begin;
+    const Index count = panel.queries.size();
+    for (Index i = 0; i < count; i += kTileRows) {
+      Accumulators<Vectors> tile;
+      tile.clear();
+      tile.multiply_add(RowOperand(d_out.data + i * d_out.stride, d_out.stride, count - i),
+                        value_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
+      for (int r = 0; r < kTileRows; ++r) {
+        const Index row = std::min(i + r, count - 1);
+        const Vec maximum(row_max[row]), sum(log2_sum[row]), row_shift(shift[row]);
+        for (int c = 0; c < Vectors; ++c) {
+          const Index place = panel.place + (i + r) * kKeyBlock + panel.lane() + c * simd::kWidth;
+          const Vec p = simd::exp2(simd::load(p_ + place) - maximum - sum);
+          simd::store(p_ + place, p);
+          simd::store(d_s_ + place, p * (tile.at[r][c] - row_shift));
         }
       }
     }
   }
 
   /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].
-  void add_transposed(const Rows& rows, const float* tile, Index count, float* to) const {
-    for (Index panel = 0; panel < kPanels; ++panel) {
-      for (Index d = 0; d < head_dim_; d += kTileRows) {
-        float* const place = to + (panel * rows_ + d) * kTileLanes;
-        Accumulators<> sum;
-        sum.load(place, kTileLanes);
-        sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + panel * kTileLanes,
-                         kKeyBlock, count);
-        sum.store(place, kTileLanes);
-      }
+  template <int Vectors>
+  void add_transposed(const Panel& panel, const Rows& rows, const float* tile, float* to) const {
+    for (Index d = 0; d < head_dim_; d += kTileRows) {
+      float* const place = to + panel.lane() * rows_ + d * kTileLanes;
+      Accumulators<Vectors> sum;
+      sum.load(place, kTileLanes);
+      sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + panel.place + panel.lane(),
+                       kKeyBlock, panel.queries.size());
+      sum.store(place, kTileLanes);
     }
   }
 
-  void finish() {
-    for (Index j = 0; j < keys_.size(); ++j) {
-      const Index lane = j / kTileLanes * rows_ * kTileLanes + j % kTileLanes;
-      for (Index d = 0; d < head_dim_; ++d) {
-        problem_.d_in.key(keys_.begin + j, d) = problem_.scale * d_key_t_[lane + d * kTileLanes];
-        problem_.d_in.value(keys_.begin + j, d) = d_value_t_[lane + d * kTileLanes];
-      }
-    }
-  }
-
-  BackwardProblem problem_;
+  const BackwardProblem& problem_;
   Index head_dim_;
   Index width_;  // head_dim in whole vectors
   Index rows_;   // head_dim in whole register tiles
   Range keys_{};
+  Range seen_[kPanels];          // of the tile's queries, by each panel of keys
   float *key_t_, *value_t_;      // [kPanels][head_dim][kTileLanes]
   float* key_;                   // [kKeyBlock][width]
   float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]
-  float *p_, *d_s_;              // [kQueryTile][kKeyBlock]
-  float *query_space_, *d_out_space_;
+  float *p_, *d_s_;              // TileSpace's
 };
 
 Index chunk_count(Index key_len) {
@@ -221,13 +275,50 @@ Range chunk_keys(Index chunk, Index key_len) {
   return {chunk * length, std::min((chunk + 1) * length, key_len)};
 }
 
+/// Blocks of keys go through the queries kBlocks at a time, so that a tile of queries is brought
+/// into cache once for all of them.
+class KeyBlocks {
+ public:
+  KeyBlocks(Workspace& workspace, const BackwardProblem& problem)
+      : problem_(problem),
+        space_(workspace, problem.in.query.cols()),
+        blocks_{{workspace, problem, space_},
+                {workspace, problem, space_},
+                {workspace, problem, space_},
+                {workspace, problem, space_}} {}
+
+  static Index bytes(Index head_dim) {
+    return TileSpace::bytes(head_dim) + kBlocks * KeyBlock::bytes(head_dim);
+  }
+
+  void run(Range keys, const QueryPart& d_query) {
+    Index count = 0;
+    for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
+      blocks_[count++].start({j, std::min(j + kKeyBlock, keys.end)});
+    }
+    const Range hull = problem_.mask.queries_of(keys);
+    for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
+      const Range queries{i, std::min(i + kQueryTile, hull.end)};
+      const Rows query = contiguous_rows(problem_.in.query, i, queries.size(), space_.query);
+      const Rows d_out = contiguous_rows(problem_.d_outputs.out, i, queries.size(), space_.d_out);
+      for (Index b = 0; b < count; ++b) blocks_[b].visit(queries, query, d_out, d_query);
+    }
+    for (Index b = 0; b < count; ++b) blocks_[b].finish();
+  }
+
+ private:
+  const BackwardProblem& problem_;
+  TileSpace space_;
+  KeyBlock blocks_[kBlocks];
+};
+
 void run_chunk(const BackwardProblem& problem, Range keys, const QueryPart& part,
                Workspace& workspace) {
   const WorkspaceScope scope(workspace);
   if (!part.queries.empty()) std::fill_n(part.data, part.queries.size() * part.width, 0.0F);
-  KeyBlock block(workspace, problem);
-  for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
-    block.run({j, std::min(j + kKeyBlock, keys.end)}, part);
+  KeyBlocks blocks(workspace, problem);
+  for (Index j = keys.begin; j < keys.end; j += kBlocks * kKeyBlock) {
+    blocks.run({j, std::min(j + kBlocks * kKeyBlock, keys.end)}, part);
   }
 }
 
@@ -241,7 +332,7 @@ void add_part(const QueryPart& part, float scale, View d_query) {
 }  // namespace
 
 Index softmax_chunk_len(Index key_len) {
-  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kKeyBlock));
+  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kChunkMin));
 }
 
 Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
@@ -288,7 +379,7 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,
                                         Index workers) {
   const Index chunks = chunk_count(extents.key_len), at_once = std::min(workers, chunks);
-  const Index block = KeyBlock::scratch(head_dim);
+  const Index block = KeyBlocks::bytes(head_dim);
   const Index part = chunk_reach * round_up(head_dim, simd::kWidth);
   const Index caller =
       stored_bytes<float>(extents.query_len) + stored_bytes<float>(at_once * part) + block;

@@ -18,8 +18,14 @@ namespace {
 
 using simd::Vec;
 
-constexpr Index kGroups = std::max(Index{1}, 128 / kTileLanes);
-constexpr Index kQueryTile = kGroups * kTileLanes;
+/// Groups per tile: more of them share each visit of a block of keys where there are queries enough
+/// to leave tiles for all threads. A function of query_len only.
+constexpr Index kGroupsMin = std::max(Index{1}, 128 / kTileLanes);
+constexpr Index kGroupsMax = 4 * kGroupsMin;
+Index group_count(Index query_len) {
+  return std::clamp(query_len / (8 * kTileLanes), kGroupsMin, kGroupsMax);
+}
+
 constexpr Index kKeyBlock = 128;
 
 /// One group's running state, each row kTileLanes wide.
@@ -35,8 +41,10 @@ class QueryTile {
  public:
   QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale)
       : in_(in), mask_(mask), scale_(scale), head_dim_(in.query.cols()) {
+    const Index groups = group_count(in.query.rows());
     const Index width = round_up(head_dim_, kTileRows);
-    for (Group& group : groups_) {
+    for (Index g = 0; g < groups; ++g) {
+      Group& group = groups_[g];
       group.query = workspace.take<float>(head_dim_ * kTileLanes).data();
       group.out = workspace.take<float>(width * kTileLanes).data();
       group.maximum = workspace.take<float>(kTileLanes).data();
@@ -47,9 +55,9 @@ class QueryTile {
     value_space_ = workspace.take<float>(kKeyBlock * width).data();
   }
 
-  static Index scratch(Index head_dim) {
+  static Index scratch(Index query_len, Index head_dim) {
     const Index width = round_up(head_dim, kTileRows);
-    return kGroups *
+    return group_count(query_len) *
                (stored_bytes<float>(head_dim * kTileLanes) +
                 stored_bytes<float>(width * kTileLanes) + 2 * stored_bytes<float>(kTileLanes)) +
            stored_bytes<float>(kKeyBlock * kTileLanes) + 2 * stored_bytes<float>(kKeyBlock * width);
@@ -91,10 +99,12 @@ class QueryTile {
       const Index skipped = seen.begin - block.begin;
       const Rows key{keys.data + skipped * keys.stride, keys.stride};
       const Rows value{values.data + skipped * values.stride, values.stride};
-      Maxima maxima = score(group, key, seen.size());
-      if (cover == Cover::kSome) maxima = hide(group, seen);
-      const bool grown = exponentiate(group, maxima, seen.size());
-      accumulate(group, value, seen.size(), grown);
+      with_vectors(group.queries.size(), [&]<int Vectors>() {
+        Maxima maxima = score<Vectors>(group, key, seen.size());
+        if (cover == Cover::kSome) maxima = hide<Vectors>(group, seen);
+        const bool grown = exponentiate<Vectors>(group, maxima, seen.size());
+        accumulate<Vectors>(group, value, seen.size(), grown);
+      });
     }
   }
 
@@ -103,16 +113,17 @@ class QueryTile {
   };
 
   /// scores[j][:] = <key_j, query>; returns the largest of each lane.
+  template <int Vectors>
   Maxima score(const Group& group, const Rows& key, Index count) {
     Maxima maxima;
     for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
     for (Index j = 0; j < count; j += kTileRows) {
-      Accumulators<> tile;
+      Accumulators<Vectors> tile;
       tile.clear();
       tile.multiply_add(RowOperand(key.data + j * key.stride, key.stride, count - j), group.query,
                         kTileLanes, head_dim_);
       for (int r = 0; r < kTileRows; ++r) {
-        for (int c = 0; c < kTileVectors; ++c) {
+        for (int c = 0; c < Vectors; ++c) {
           maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
         }
       }
@@ -122,12 +133,13 @@ class QueryTile {
   }
 
   /// Takes out of the scores what the mask does not show; returns the largest that are left.
+  template <int Vectors>
   Maxima hide(const Group& group, Range keys) {
     mask_.hide(group.queries, keys, {scores_, 1, kTileLanes});
     Maxima maxima;
     for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
     for (Index j = 0; j < keys.size(); ++j) {
-      for (int c = 0; c < kTileVectors; ++c) {
+      for (int c = 0; c < Vectors; ++c) {
         maxima.at[c] =
             simd::maximum(maxima.at[c], simd::load(scores_ + j * kTileLanes + c * simd::kWidth));
       }
@@ -137,10 +149,11 @@ class QueryTile {
 
   /// scores = 2^(scores - new maximum), added to the row sums; factors_ = 2^(old - new maximum).
   /// Returns whether any maximum grew.
+  template <int Vectors>
   bool exponentiate(const Group& group, const Maxima& maxima, Index count) {
-    Vec maximum[kTileVectors], sum[kTileVectors];
+    Vec maximum[Vectors], sum[Vectors];
     bool grown = false;
-    for (int c = 0; c < kTileVectors; ++c) {
+    for (int c = 0; c < Vectors; ++c) {
       const Index lane = c * simd::kWidth;
       const Vec old = simd::load(group.maximum + lane);
       maximum[c] = simd::maximum(old, maxima.at[c]);
@@ -150,25 +163,26 @@ class QueryTile {
       simd::store(group.maximum + lane, maximum[c]);
     }
     for (Index j = 0; j < count; ++j) {
-      for (int c = 0; c < kTileVectors; ++c) {
+      for (int c = 0; c < Vectors; ++c) {
         float* const place = scores_ + j * kTileLanes + c * simd::kWidth;
         const Vec p = simd::exp2(simd::load(place) - maximum[c]);
         simd::store(place, p);
         sum[c] = sum[c] + p;
       }
     }
-    for (int c = 0; c < kTileVectors; ++c) simd::store(group.sum + c * simd::kWidth, sum[c]);
+    for (int c = 0; c < Vectors; ++c) simd::store(group.sum + c * simd::kWidth, sum[c]);
     return grown;
   }
 
+  template <int Vectors>
   void accumulate(const Group& group, const Rows& value, Index count, bool grown) const {
     for (Index d = 0; d < head_dim_; d += kTileRows) {
-      Accumulators<> tile;
+      Accumulators<Vectors> tile;
       float* const out = group.out + d * kTileLanes;
       tile.load(out, kTileLanes);
       if (grown) {
         for (int r = 0; r < kTileRows; ++r) {
-          for (int c = 0; c < kTileVectors; ++c) tile.at[r][c] = tile.at[r][c] * factors_[c];
+          for (int c = 0; c < Vectors; ++c) tile.at[r][c] = tile.at[r][c] * factors_[c];
         }
       }
       tile.multiply_add(ColumnOperand{value.data + d, value.stride}, scores_, kTileLanes, count);
@@ -177,25 +191,33 @@ class QueryTile {
   }
 
   void finish(const Group& group, const HeadOutputs& outputs, View& statistics) const {
+    const Index first = group.queries.begin, count = group.queries.size();
     View out = outputs.out, log_sum_exp = outputs.log_sum_exp;
-    for (Index lane = 0; lane < group.queries.size(); ++lane) {
-      const Index i = group.queries.begin + lane;
+    alignas(kAlignment) float inverse[kTileLanes];
+    for (Index lane = 0; lane < kTileLanes; ++lane) {
       const float sum = group.sum[lane];
       const bool empty = sum == 0;  // a row with a key has a sum of at least 1
-      const float inverse = empty ? 0 : 1 / sum;
       const float log2_sum = empty ? 0 : std::log2(sum);
-      for (Index d = 0; d < head_dim_; ++d) {
-        out(i, d) = group.out[d * kTileLanes + lane] * inverse;
-      }
+      inverse[lane] = empty ? 0 : 1 / sum;
+      if (lane >= count) continue;
       if (!log_sum_exp.empty()) {
-        log_sum_exp(i, 0) = empty ? -std::numeric_limits<float>::infinity()
-                                  : (group.maximum[lane] + log2_sum) * std::numbers::ln2_v<float>;
+        log_sum_exp(first + lane, 0) =
+            empty ? -std::numeric_limits<float>::infinity()
+                  : (group.maximum[lane] + log2_sum) * std::numbers::ln2_v<float>;
       }
       if (!statistics.empty()) {
-        statistics(0, i) = group.maximum[lane];
-        statistics(1, i) = log2_sum;
+        statistics(0, first + lane) = group.maximum[lane];
+        statistics(1, first + lane) = log2_sum;
       }
     }
+    for (Index d = 0; d < head_dim_; ++d) {
+      for (int c = 0; c < kTileVectors; ++c) {
+        float* const place = group.out + d * kTileLanes + c * simd::kWidth;
+        simd::store(place, simd::load(place) * simd::load(inverse + c * simd::kWidth));
+      }
+    }
+    copy_transposed(group.out, kTileLanes, head_dim_, count, 1,
+                    out.data() + first * out.outerStride(), out.outerStride());
   }
 
   const HeadInputs& in_;
@@ -203,7 +225,7 @@ class QueryTile {
   float scale_;
   Index head_dim_;
   Index count_ = 0;
-  Group groups_[kGroups];
+  Group groups_[kGroupsMax];
   float* scores_;  // [kKeyBlock][kTileLanes]
   float* key_space_;
   float* value_space_;
@@ -214,18 +236,18 @@ class QueryTile {
 
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics) {
-  const Index query_len = in.query.rows();
-  const Index tiles = (query_len + kQueryTile - 1) / kQueryTile;
-  team.for_each(tiles, [&](Index t, const Team& worker) {
+  const Index query_len = in.query.rows(), tile_len = group_count(query_len) * kTileLanes;
+  team.for_each((query_len + tile_len - 1) / tile_len, [&](Index t, const Team& worker) {
     const WorkspaceScope scope(worker.workspace());
     QueryTile tile(worker.workspace(), in, mask, scale);
-    tile.run({t * kQueryTile, std::min((t + 1) * kQueryTile, query_len)}, outputs, statistics);
+    tile.run({t * tile_len, std::min((t + 1) * tile_len, query_len)}, outputs, statistics);
   });
 }
 
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
-  const Index tiles = (extents.query_len + kQueryTile - 1) / kQueryTile;
-  const Index each = QueryTile::scratch(head_dim);
+  const Index tile_len = group_count(extents.query_len) * kTileLanes;
+  const Index tiles = (extents.query_len + tile_len - 1) / tile_len;
+  const Index each = QueryTile::scratch(extents.query_len, head_dim);
   return {each, tiles < workers ? each : workers * each};
 }
 
