@@ -187,6 +187,8 @@ Verdict check_accumulation(const ChosenVariant& chosen) {
   for (const CaseSpec& spec : few_cases(chosen.variant)) {
     const HeadCase head_case(chosen, spec);
     const Outcome once = run(head_case.subject, head_case.example, call);
+    const std::string kept = not_finite(head_case.subject, once);  // d_in starts as NaN
+    check(kept.empty(), "backward does not overwrite: {} ({})", kept, spec.text());
     Outcome twice = run(head_case.subject, head_case.example, call, {.backwards = 2});
     const auto count = static_cast<Index>(once.grads.size());
     const ConstView grads_once(once.grads.data(), 1, count);
