@@ -89,7 +89,7 @@ struct Accumulators {
   template <class Operand>
   ARENA_INLINE void step(const Operand& a, Index t, const float* b) {
     simd::Vec lanes[Vectors];
-    for (int c = 0; c < Vectors; ++c) lanes[c] = simd::load(b + c * simd::kWidth);
+    for (int c = 0; c < Vectors; ++c) lanes[c] = simd::load_once(b + c * simd::kWidth);
     for (int r = 0; r < kTileRows; ++r) {
       const simd::Vec factor(a.at(r, t));
       for (int c = 0; c < Vectors; ++c) at[r][c] = factor * lanes[c] + at[r][c];
