@@ -17,8 +17,8 @@ constexpr Index round_up(Index count, Index multiple) {
 
 // 16 accumulators of 32 registers, or 12 of 16: enough to hide a multiply-add's latency, and fewer
 // loads than multiply-adds.
-constexpr int kTileRows = simd::kManyRegisters ? 8 : 4;
-constexpr int kTileVectors = simd::kManyRegisters ? 2 : 3;
+constexpr int kTileRows = simd::kManyRegisters ? 8 : 6;
+constexpr int kTileVectors = 2;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
 
 constexpr Index kCacheLine = 16;  // floats
