@@ -22,13 +22,13 @@ inline double weighted_sum(const Matrix& out, const Matrix& weights) {
   return (out.cast<double>().array() * weights.cast<double>().array()).sum();
 }
 
-/// `gradient` is d loss / d input; `loss` is called with `input` moved by +-step along random
-/// directions. The approximation is wrong by step^2 relative to the gradient's size, and single
-/// precision by some 1e-7 of the loss divided by step: hence the tolerance and kRounding.
+/// `gradient` is d loss / d input; `loss` is called with `input` moved along random directions.
+/// Two central differences, extrapolated, are wrong by step^4 and by the loss's rounding errors
+/// over step: hence tolerance (relative to the gradient's size) and kRounding.
 inline void expect_gradient(View input, ConstView gradient, const std::function<double()>& loss,
                             std::uint64_t seed, double step = 1e-2, double tolerance = 2e-3) {
-  constexpr double kRounding = 1e-7;
-  const double noise = kRounding * std::abs(loss()) / step;
+  constexpr double kRounding = 3e-7;
+  const double noise = kRounding * (1 + std::abs(loss())) / step;
   for (std::uint64_t trial = 0; trial < 3; ++trial) {
     const Matrix kept = input;
     Matrix direction = random_matrix(1000 * seed + trial, input.rows(), input.cols());
@@ -39,7 +39,8 @@ inline void expect_gradient(View input, ConstView gradient, const std::function<
       }
       return loss();
     };
-    const double measured = (moved(step) - moved(-step)) / (2 * step);
+    const auto difference = [&](double by) { return (moved(by) - moved(-by)) / (2 * by); };
+    const double measured = (4 * difference(step) - difference(2 * step)) / 3;
     moved(0);
     const double expected = weighted_sum(gradient, direction);
     const double size = gradient.norm() / std::sqrt(static_cast<double>(gradient.size()));
