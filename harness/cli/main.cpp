@@ -12,7 +12,11 @@ int run(int argc, char** argv) {
   CLI::App app{"Attention Arena: attention variants trained and timed side by side"};
   app.require_subcommand(1);
   Action action;
+  add_check(app, action);
   add_list(app, action);
+  add_bench(app, action);
+  add_attend(app, action);
+  add_doctor(app, action);
   try {
     app.parse(argc, argv);
     return action();

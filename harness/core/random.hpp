@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/matrix.hpp"
@@ -27,6 +28,10 @@ enum class Purpose : std::uint64_t {
   kBench = 7,
   kTest = 8,
 };
+
+/// One block of Philox4x32-10, as Random123 defines it: four words of a counter and a key.
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
 
 class RandomKey {
  public:
@@ -74,10 +79,9 @@ class RandomStream {
   bool has_spare_ = false;
 };
 
-/// Fills `out` with standard normals times `scale`; element (i, j) depends only on key and i*cols+j
-/// order of draws.
+/// Fills `out` with standard normals times `scale`, row by row in the order of the key's stream.
 void fill_normal(RandomKey key, float scale, View out);
-/// Fills `out` with uniforms in [-bound, bound).
+/// Fills `out` with uniforms in [-bound, bound], row by row.
 void fill_uniform(RandomKey key, float bound, View out);
 
 }  // namespace arena

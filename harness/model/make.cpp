@@ -1,5 +1,7 @@
 #include "harness/model/make.hpp"
 
+#include <algorithm>
+
 #include "harness/model/multi_head.hpp"
 
 namespace arena {
@@ -26,6 +28,23 @@ std::unique_ptr<AttentionHead> make_head(const Variant& variant, const Setup& se
     throw Error(fmt::format("{} has no single-head form", variant.name), Failure::kUnsupported);
   }
   return variant.make_head(setup, options);
+}
+
+void check_lengths(const Extents& extents) {
+  check(extents.query_len >= 1 && extents.key_len >= 1,
+        "a sequence of length {} has nothing to attend to: lengths are at least 1",
+        std::min(extents.query_len, extents.key_len));
+}
+
+void check_extents(const Variant& variant, const Setup& setup, const Extents& extents) {
+  check_lengths(extents);
+  check(extents.key_len <= setup.max_len, "{}: a sequence of length {} is longer than max_len {}",
+        variant.name, extents.key_len, setup.max_len);
+  if (extents.query_len != extents.key_len && !variant.claims.cross) {
+    throw Error(fmt::format("{} has no cross attention: {} queries, {} keys", variant.name,
+                            extents.query_len, extents.key_len),
+                Failure::kUnsupported);
+  }
 }
 
 std::unique_ptr<AttentionLayer> make_layer(const Variant& variant, const Setup& setup,

@@ -24,6 +24,12 @@ ChosenVariant choose_variant(const std::string& text);
 std::unique_ptr<AttentionHead> make_head(const Variant& variant, const Setup& setup,
                                          const Options& options);
 
+/// Throws Error unless both lengths are at least 1.
+void check_lengths(const Extents& extents);
+/// Throws Error on a length of 0 and on more keys than setup.max_len; Failure::kUnsupported on
+/// unequal lengths where the variant does not claim cross.
+void check_extents(const Variant& variant, const Setup& setup, const Extents& extents);
+
 /// The variant's layer form, or its heads with projections around them.
 std::unique_ptr<AttentionLayer> make_layer(const Variant& variant, const Setup& setup,
                                            const Options& options);

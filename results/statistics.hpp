@@ -1,0 +1,19 @@
+#pragma once
+// Small statistics on plain lists of numbers. An empty list is an Error.
+
+#include <span>
+
+namespace arena {
+
+double mean(std::span<const double> values);
+/// Standard deviation of the population these were drawn from (divides by n - 1); 0 for one value.
+double sample_deviation(std::span<const double> values);
+/// Value below which a share `q` (0 to 1) of the values lies, linear between neighbours.
+double quantile(std::span<const double> values, double q);
+double median(std::span<const double> values);
+/// Median distance from the median, not scaled.
+double median_absolute_deviation(std::span<const double> values);
+/// Standard error of a share of `count` independent yes-or-no outcomes: sqrt(p (1 - p) / count).
+double binomial_standard_error(double share, double count);
+
+}  // namespace arena

@@ -1,0 +1,31 @@
+#pragma once
+// Result tables, from records alone.
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "results/record.hpp"
+
+namespace arena {
+
+struct TableRequest {
+  std::string view = "summary";
+  std::string format = "text";
+  std::string sort{};    // a column, "-COLUMN" downwards; "" = baselines first, then names
+  std::string filter{};  // extended regular expression; "" = all
+  std::vector<std::string> columns{};          // empty = all
+  std::function<bool(const Record&)> stale{};  // whether a record is of other code than today's
+};
+
+/// summary, accuracy, speed, memory, records.
+std::vector<std::string> view_names();
+
+/// The table as text with what must be said under it: machine, stale records, too few seeds,
+/// partial data, failures. Of records with the same id and machine the newest counts. `filter` is
+/// searched in "VARIANT[OPTIONS] TASK[OPTIONS] KIND SHAPE STATUS" of each record. Throws Error on
+/// an unknown view, format or column, a bad expression, or when no record is left.
+std::string table(std::span<const Record> records, const TableRequest& request);
+
+}  // namespace arena

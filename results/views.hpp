@@ -1,0 +1,64 @@
+#pragma once
+// From records to grids. Summaries and long forms share these groups.
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "results/grid.hpp"
+#include "results/labels.hpp"
+#include "results/record.hpp"
+
+namespace arena {
+
+/// Records with what is needed to print them.
+struct RecordSet {
+  std::vector<Record> records;
+  Labels labels;
+  std::function<bool(const Record&)> stale;
+
+  bool is_stale(const Record& record) const { return stale && stale(record); }
+};
+
+/// All seeds of one variant with one setting on one task.
+struct SeedGroup {
+  std::string variant, task;
+  std::vector<const Record*> records;
+
+  /// Values of the records that have one.
+  std::vector<double> values(const std::function<std::optional<double>(const Record&)>& of) const;
+};
+/// In the order of rows; the tasks of one variant follow each other.
+std::vector<SeedGroup> seed_groups(const RecordSet& set);
+
+/// Accuracy in percent, mean and deviation over seeds, with a remark when some seeds are not OK; a
+/// status word when none has a value.
+GridCell accuracy_cell(const SeedGroup& group, std::optional<double> Record::*member);
+/// Mean over seeds; a status word when none has a value.
+GridCell mean_cell(const SeedGroup& group, std::optional<double> Record::*member, double per_unit);
+
+/// Timings of one shape at one length, in the order of rows.
+struct TimeGroup {
+  std::string shape;
+  Index length = 0;
+  std::vector<const Record*> records;
+
+  /// Median time of `baseline` divided by that of `record`; absent unless both were measured in
+  /// one group.
+  std::optional<double> speed_up(const Record& record, const std::string& baseline) const;
+};
+std::vector<TimeGroup> time_groups(const RecordSet& set);
+
+/// The number, or the status word of a record that has none.
+GridCell or_status(const Record& record, GridCell cell);
+
+Tables accuracy_view(const RecordSet& set);
+Tables speed_view(const RecordSet& set);
+Tables memory_view(const RecordSet& set);
+Tables records_view(const RecordSet& set);
+/// Speed, memory and accuracy per variant, for a terminal.
+Tables summary_view(const RecordSet& set);
+
+}  // namespace arena
