@@ -61,9 +61,11 @@ add_table(task_hashes "${lines}")
 set(s ${SOURCE_DIR})
 hash_of(engine ${s}/variants/*.hpp ${s}/variants/engine/* ${s}/harness/core/* ${s}/harness/layers/*
   ${s}/harness/model/*)
-hash_of(train ${s}/harness/trainer* ${s}/harness/optimizer* ${s}/harness/schedule* ${s}/harness/batch*
-  ${s}/harness/evaluation* ${s}/tasks/*.hpp ${s}/tasks/format/*)
-hash_of(bench ${s}/harness/bench* ${s}/harness/*contender* ${s}/harness/meter* ${s}/harness/google*)
+set(h ${s}/harness)
+hash_of(train ${h}/batch* ${h}/evaluation* ${h}/optimizer* ${h}/trainer* ${h}/training*
+  ${s}/tasks/*.hpp ${s}/tasks/format/*)
+hash_of(bench ${h}/bench.* ${h}/bench_entry* ${h}/*contender* ${h}/google* ${h}/gradient_probe*
+  ${h}/meter*)
 string(CONCAT lines "      {\"engine\", \"${engine}\"},\n" "      {\"train\", \"${train}\"},\n"
   "      {\"bench\", \"${bench}\"},\n")
 add_table(shared_hashes "${lines}")

@@ -36,10 +36,22 @@ struct BenchGroup {
   std::vector<std::string> benchmark_flags{};  // passed through to Google Benchmark
 };
 
-/// One record per variant, in order, with the measured fields filled in (status UNSUPPORTED or
-/// INCORRECT where that is the result). `progress` gets one line of text per thing done.
+class GoogleBenchmark;
+
+/// One record per variant, in order, with the measured fields filled in. Status UNSUPPORTED, OOM
+/// (refused by its formula before anything is allocated, or killed in its own process), INCORRECT,
+/// CRASHED or ERROR where that is the result; then, and where --benchmark_filter leaves a variant
+/// out, nothing is timed. `progress` gets one line of text per thing done.
 std::vector<Record> run_bench_group(const BenchGroup& group,
                                     const std::function<void(const std::string&)>& progress);
+/// The same with a Google Benchmark that outlives the group (benchmark_flags are not read): one
+/// report file for many groups.
+std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& google,
+                                    const std::function<void(const std::string&)>& progress);
+
+/// Builds one variant, runs the pass once and returns the peak of resident memory in bytes: for a
+/// process of its own.
+Index resident_peak_of_one_call(const BenchShape& shape, const BenchVariant& variant);
 
 const char* pass_name(Pass pass);
 /// Throws Error naming the nearest.

@@ -8,10 +8,11 @@
 namespace arena {
 namespace {
 
+/// Values as texts, of the names with this prefix and without it.
 OptionTexts texts_of(const OptionValues& values, const std::string& prefix = "") {
   OptionTexts texts;
   for (const auto& [name, value] : values) {
-    if (name.starts_with(prefix)) texts[name] = option_text(value);
+    if (name.starts_with(prefix)) texts[name.substr(prefix.size())] = option_text(value);
   }
   return texts;
 }
@@ -130,13 +131,13 @@ std::vector<Record> failed_records(const Unit& unit, const std::string& status,
   return records;
 }
 
-std::string dataset_hash_if_any(const TaskInfo& info, const Options& options,
-                                const std::string& data_dir) {
+TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir) {
   try {
-    return info.make({.data_dir = data_dir}, options)->dataset_hash();
+    const auto task = info.make({.data_dir = data_dir}, options);
+    return {.dataset_hash = task->dataset_hash(), .max_len = task->max_len()};
   } catch (const Error& error) {
     if (error.failure() != Failure::kNoData) throw;
-    return "";
+    return {};
   }
 }
 

@@ -30,9 +30,13 @@ std::vector<Record> run_unit(const Unit& unit, const CellSetup& setup);
 std::vector<Record> failed_records(const Unit& unit, const std::string& status,
                                    const std::string& error);
 
-/// Hash of the data of a task, or "" where its files are missing (the unit will say NO_DATA).
-std::string dataset_hash_if_any(const TaskInfo& info, const Options& options,
-                                const std::string& data_dir);
+/// What a plan must know of a task's data; a hash of "" says that its files are missing (and the
+/// unit will end as NO_DATA).
+struct TaskFacts {
+  std::string dataset_hash;
+  Index max_len = 1;
+};
+TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir);
 
 /// OOM, TIMEOUT, CRASHED, INCORRECT, DIVERGED, ERROR: statuses of a failure, not of a result.
 const std::vector<std::string>& failure_statuses();

@@ -46,14 +46,17 @@ std::vector<Settings> product(const std::map<std::string, std::vector<std::strin
 
 /// Every model.* and train.* value after defaults.
 OptionValues all_settings(const Settings& texts) {
-  OptionTexts of_model;
-  OptionTexts of_train;
-  for (const auto& [name, text] : texts) {
-    (name.starts_with("model.") ? of_model : of_train)[name] = text;
-  }
-  OptionValues all = Options("model", model_options(), of_model).values();
-  const Options train("train", train_options(), of_train);
-  all.insert(train.values().begin(), train.values().end());
+  OptionValues all;
+  const auto add = [&](const std::string& owner, const std::vector<OptionSpec>& specs) {
+    OptionTexts own;
+    for (const auto& [key, text] : texts) {
+      if (key.starts_with(owner + ".")) own[key.substr(owner.size() + 1)] = text;
+    }
+    const Options options(owner, specs, own);
+    for (const auto& [name, value] : options.values()) all[owner + "." + name] = value;
+  };
+  add("model", model_options());
+  add("train", train_options());
   return all;
 }
 
@@ -64,7 +67,7 @@ void plan_trainings(const TrainTable& table, const std::string& preset, const st
     const NamedOptions named = parse_named(text);
     const TaskInfo& info = Registry<TaskInfo>::find(named.name);
     const Options options(info.name, info.options, named.options);
-    const std::string dataset_hash = dataset_hash_if_any(info, options, data_dir);
+    const TaskFacts facts = task_facts(info, options, data_dir);
     for (const Settings& settings : product(table.settings)) {
       for (const std::uint64_t seed : table.seeds) {
         for (const UnitCell& cell : cells) {
@@ -73,8 +76,9 @@ void plan_trainings(const TrainTable& table, const std::string& preset, const st
                                       .task = info.name,
                                       .task_options = options.values(),
                                       .settings = all_settings(settings),
-                                      .dataset_hash = dataset_hash,
-                                      .seed = seed}));
+                                      .dataset_hash = facts.dataset_hash,
+                                      .seed = seed,
+                                      .max_len = facts.max_len}));
         }
       }
     }
@@ -105,11 +109,12 @@ std::vector<BenchShape> shapes_of(const BenchTable& table) {
   return shapes;
 }
 
-double setting(const Unit& unit, const std::string& name, double fallback) {
+/// A whole-numbered setting; 1 where there is none (a plan of another version).
+double setting(const Unit& unit, const std::string& name) {
   const auto found = unit.settings.find(name);
-  if (found == unit.settings.end()) return fallback;
-  const Index* const number = std::get_if<Index>(&found->second);
-  return number ? static_cast<double>(*number) : fallback;
+  const Index* const number =
+      found == unit.settings.end() ? nullptr : std::get_if<Index>(&found->second);
+  return number ? static_cast<double>(*number) : 1;
 }
 
 }  // namespace
@@ -138,8 +143,8 @@ std::vector<Unit> plan_units(const Preset& preset, const std::string& data_dir) 
 
 double unit_cost(const Unit& unit) {
   if (unit.kind == "train") {
-    const double length = setting(unit, "model.max_len", 1);
-    return setting(unit, "train.steps", 1) * setting(unit, "train.batch_size", 1) * length;
+    return setting(unit, "train.steps") * setting(unit, "train.batch") *
+           static_cast<double>(unit.max_len);
   }
   const auto length = static_cast<double>(unit.shape.length);
   const auto width = static_cast<double>(unit.shape.heads * unit.shape.head_dim);

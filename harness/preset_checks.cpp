@@ -75,8 +75,10 @@ void check_task_text(const std::string& place, const std::string& text) {
 void check_setting(const std::string& place, const std::string& key, const std::string& text) {
   const bool of_model = key.starts_with("model.");
   const std::vector<OptionSpec> specs = of_model ? model_options() : train_options();
-  const Options options(place.empty() ? (of_model ? "model" : "train") : place, specs,
-                        {{key, text}});
+  const std::string owner = of_model ? "model" : "train";
+  check(of_model || key.starts_with("train."), "{}: expected model.NAME or train.NAME",
+        prefixed(place, "'" + key + "'"));
+  const Options options(prefixed(place, owner), specs, {{key.substr(owner.size() + 1), text}});
 }
 
 Preset select(Preset preset, const Selection& selection) {

@@ -9,14 +9,14 @@
 
 #include "harness/core/options.hpp"
 #include "harness/core/team.hpp"
+#include "harness/model/model.hpp"
 #include "results/record.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
 
 namespace arena {
 
-/// Options written "model.NAME" and "train.NAME", with ranges and defaults.
-std::vector<OptionSpec> model_options();
+/// Options written "train.NAME", with ranges and defaults; those of the model: harness/model.
 std::vector<OptionSpec> train_options();
 
 struct TrainJob {

@@ -84,7 +84,8 @@ bool is_unit(const Json& json) {
   }
   if (json["kind"] == "train") {
     return json["cells"].size() == 1 && holds("task", text) && holds("task_options", flat) &&
-           holds("settings", flat) && holds("dataset_hash", text) && holds("seed", count);
+           holds("settings", flat) && holds("dataset_hash", text) && holds("seed", count) &&
+           holds("max_len", count);
   }
   if (json["kind"] != "bench" || !holds("shape", object) || !holds("repetitions", count)) {
     return false;
@@ -159,6 +160,7 @@ std::string unit_line(const Unit& unit) {
     json["settings"] = options_json(unit.settings);
     json["dataset_hash"] = unit.dataset_hash;
     json["seed"] = unit.seed;
+    json["max_len"] = static_cast<std::uint64_t>(unit.max_len);
   } else {
     json["shape"] = shape_json(unit.shape);
     json["repetitions"] = static_cast<std::uint64_t>(unit.repetitions);
@@ -179,6 +181,7 @@ Unit parse_unit(const std::string& line, const std::string& source) {
     unit.settings = options_from(json["settings"]);
     unit.dataset_hash = json["dataset_hash"];
     unit.seed = json["seed"].get<std::uint64_t>();
+    unit.max_len = json["max_len"].get<Index>();
   } else {
     unit.shape = shape_from(json["shape"]);
     unit.repetitions = json["repetitions"].get<Index>();

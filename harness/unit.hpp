@@ -31,6 +31,7 @@ struct Unit {
   OptionValues settings{};     // every model.* and train.* value
   std::string dataset_hash{};  // "" where the data is missing
   std::uint64_t seed = 0;
+  Index max_len = 1;  // of its sequences; not part of the id
   // a timing group
   BenchShape shape{};
   Index repetitions = 0;

@@ -24,9 +24,7 @@ namespace {
 
 constexpr Index kTrainSize = 96000;
 constexpr Index kEvaluationSize = 2000;
-constexpr Index kMaxDepth = 10;      // a root operator is at depth 1
-constexpr Index kMaxArguments = 10;  // at least 2
-constexpr Index kShortest = 4;       // tokens of an operator with two digits
+constexpr Index kShortest = 4;  // tokens of an operator with two digits
 constexpr Index kNumDigits = 10;
 constexpr Index kMaxTrees = 100'000'000;     // drawn for one sample: minutes, then an Error
 constexpr Index kShortcutExamples = 20'000;  // training samples that a shortcut learns from
@@ -36,35 +34,6 @@ using Tokens = std::vector<std::int32_t>;
 std::uint64_t content_hash(const Tokens& tokens) {
   return fnv1a(std::span<const std::int32_t>(tokens));
 }
-
-/// Appends one random tree to `tokens`; gives up as soon as they are max_len.
-class TreeDrawer {
- public:
-  TreeDrawer(RandomStream& stream, Index max_len, Tokens& tokens)
-      : stream_(stream), max_len_(static_cast<std::size_t>(max_len)), tokens_(tokens) {}
-
-  bool draw(Index depth) {
-    constexpr std::uint32_t kQuarter = std::uint32_t{1} << 30;
-    if (depth == kMaxDepth || stream_.word() >= kQuarter) {
-      tokens_.push_back(kListopsDigit + static_cast<std::int32_t>(stream_.below(kNumDigits)));
-      return tokens_.size() < max_len_;
-    }
-    const Index arguments = 2 + stream_.below(kMaxArguments - 1);
-    const std::size_t front = tokens_.size();
-    tokens_.push_back(kListopsMin);  // the operator is drawn after its arguments
-    for (Index i = 0; i < arguments; ++i) {
-      if (!draw(depth + 1)) return false;
-    }
-    tokens_[front] = static_cast<std::int32_t>(stream_.below(4));
-    tokens_.push_back(kListopsClose);
-    return tokens_.size() < max_len_;
-  }
-
- private:
-  RandomStream& stream_;
-  std::size_t max_len_;
-  Tokens& tokens_;
-};
 
 /// What a reader of the first token knows.
 std::size_t first_token(const Tokens& tokens) {
@@ -174,10 +143,8 @@ Sample Listops::sample(Split split, Index index) const {
                           .fold(static_cast<std::uint64_t>(index)));
   Sample sample;
   sample.tokens.reserve(static_cast<std::size_t>(max_len_));
-  TreeDrawer drawer(stream, max_len_, sample.tokens);
   for (Index tree = 0; tree < kMaxTrees; ++tree) {
-    sample.tokens.clear();
-    if (drawer.draw(1) && belongs(sample.tokens, split)) {
+    if (draw_listops(stream, max_len_, sample.tokens) && belongs(sample.tokens, split)) {
       sample.labels = {evaluate_listops(sample.tokens).value};
       return sample;
     }
@@ -222,10 +189,9 @@ std::vector<Baseline> Listops::baselines() const {
 /// In full where that fits into a few lines, otherwise with its deepest operators as their values.
 std::string Listops::describe(const Sample& sample) const {
   constexpr std::size_t kFewLines = 400;
-  Index depth = max_len_;
-  std::string text = listops_text(sample.tokens, depth);
-  for (depth = kMaxDepth; depth > 1 && text.size() > kFewLines; --depth) {
-    text = listops_text(sample.tokens, depth - 1);
+  std::string text = listops_text(sample.tokens, max_len_);
+  for (Index depth = kListopsMaxDepth - 1; depth > 0 && text.size() > kFewLines; --depth) {
+    text = listops_text(sample.tokens, depth);
   }
   return fmt::format("{} = {}", text, sample.labels.front());
 }

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Index kTrainSize = 100000;
 constexpr Index kEvaluationSize = 2000;
+constexpr double kFewestSequences = 1000;  // then no split is empty, but for a chance of 1e-45
 
 class Recall final : public Task {
  public:
@@ -23,11 +24,14 @@ class Recall final : public Task {
         keys_(options.integer("keys")),
         values_(options.integer("values")),
         gap_(options.integer("gap")),
-        queries_(options.integer("queries")),
+        queries_(options.integer("queries") > 0 ? options.integer("queries") : pairs_),
         data_seed_(options.integer("data_seed")) {
     check(pairs_ <= keys_, "recall: pairs={} is more than keys={}; keys of a sequence differ",
           pairs_, keys_);
-    check(queries_ <= pairs_, "recall: queries={} is more than pairs={}", queries_, pairs_);
+    check(queries_ <= pairs_, "recall: queries={} is more than pairs={}; each pair is asked once",
+          queries_, pairs_);
+    check(enough_sequences(), "recall: fewer than {} different sequences, too few for three splits",
+          kFewestSequences);
   }
 
   Answer answer() const override { return Answer::kPositionLabels; }
@@ -59,6 +63,16 @@ class Recall final : public Task {
   std::string describe(const Sample& sample) const override;
 
  private:
+  /// Orders of keys and of queries, and values, multiplied until there are enough.
+  bool enough_sequences() const {
+    double sequences = 1;
+    for (Index p = 0; p < pairs_ && sequences < kFewestSequences; ++p) {
+      sequences *= static_cast<double>((keys_ - p) * values_);
+      if (p < queries_) sequences *= static_cast<double>(pairs_ - p);
+    }
+    return sequences >= kFewestSequences;
+  }
+
   Sample draw(RandomStream stream) const {
     const std::vector<Index> keys = stream.permutation(keys_);
     Sample sample;
@@ -80,21 +94,38 @@ class Recall final : public Task {
     return sample;
   }
 
+  std::int32_t commonest_value(const Sample& sample) const;
+
   Index pairs_, keys_, values_, gap_, queries_, data_seed_;
 };
 
+/// The best constant, and the value that stands most often among the sequence's own pairs: what
+/// can be had without looking at a key.
 std::vector<Baseline> Recall::baselines() const {
-  std::vector<Index> counts(static_cast<std::size_t>(values_), 0);
+  std::vector<Index> answers(static_cast<std::size_t>(values_), 0);
   Index scored = 0;
+  Index commonest_right = 0;
   for (Index i = 0; i < size(Split::kTest); ++i) {
-    for (const std::int32_t label : sample(Split::kTest, i).labels) {
+    const Sample example = sample(Split::kTest, i);
+    const std::int32_t guess = commonest_value(example);
+    for (const std::int32_t label : example.labels) {
       if (label == kNotScored) continue;
-      ++counts[static_cast<std::size_t>(label)];
+      ++answers[static_cast<std::size_t>(label)];
       ++scored;
+      commonest_right += label == guess ? 1 : 0;
     }
   }
-  const Index most = *std::ranges::max_element(counts);
-  return {{"majority", static_cast<double>(most) / static_cast<double>(scored)}};
+  const Index most = *std::ranges::max_element(answers);
+  return {{"majority", static_cast<double>(most) / static_cast<double>(scored)},
+          {"commonest value", static_cast<double>(commonest_right) / static_cast<double>(scored)}};
+}
+
+std::int32_t Recall::commonest_value(const Sample& sample) const {
+  std::vector<Index> counts(static_cast<std::size_t>(values_), 0);
+  for (Index p = 0; p < pairs_; ++p) {
+    ++counts[static_cast<std::size_t>(sample.tokens[static_cast<std::size_t>(2 * p + 1)] - keys_)];
+  }
+  return static_cast<std::int32_t>(std::ranges::max_element(counts) - counts.begin());
 }
 
 std::string Recall::describe(const Sample& sample) const {
@@ -121,7 +152,7 @@ const Register<TaskInfo> kRecall{{
                 integer_option("keys", 16, 1, 100000, "different keys"),
                 integer_option("values", 16, 2, 100000, "different values"),
                 integer_option("gap", 20, 0, 100000, "filler tokens between pairs and queries"),
-                integer_option("queries", 8, 1, 4096, "scored positions at the end"),
+                integer_option("queries", 0, 0, 4096, "scored positions at the end; 0: all pairs"),
                 integer_option("data_seed", 0, 0, 1 << 30, "which data set")},
     .make = [](const TaskSetup&,
                const Options& options) { return std::make_unique<Recall>(options); },

@@ -222,6 +222,7 @@ struct Claims {
   bool log_sum_exp = false;  // writes it and differentiates through it
   bool convex = false;       // each out row is a weighted average of value rows
   bool equivariant = false;  // reordering (key, value) rows together changes nothing
+  bool allocates = false;    // exempt from the count of allocations: uses Eigen's packing buffers
   /// The explicit edges under which the variant equals exact attention.
   std::function<Edges(const Problem&, const Call&)> pattern{};
   std::vector<ExactCase> exact{};

@@ -104,6 +104,7 @@ const Register<Variant> kDense{{
                .log_sum_exp = true,
                .convex = true,
                .equivariant = true,
+               .allocates = true,
                .exact = {{.name = "always"}}},
     .make_head = [](const Setup& setup, const Options&) { return std::make_unique<Dense>(setup); },
     .flops = flops,

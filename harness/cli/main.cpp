@@ -64,13 +64,17 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(kExamples);
   Action action;
-  add_cell(app, action);
+  add_sweep(app, action);
+  add_train(app, action);
+  add_bench(app, action);
+  add_table(app, action);
+  add_status(app, action);
   add_list(app, action);
   add_show(app, action);
-  add_status(app, action);
-  add_sweep(app, action);
-  add_table(app, action);
-  add_train(app, action);
+  add_check(app, action);
+  add_attend(app, action);
+  add_doctor(app, action);
+  add_cell(app, action);
   try {
     app.parse(argc, argv);
     return action();

@@ -39,8 +39,8 @@ std::vector<std::string> option_keys(const std::vector<std::string>& texts,
 std::vector<std::string> all_keys(const TrainTable& table) {
   std::vector<std::string> keys = option_keys<Variant>(table.variants, "variant.");
   for (const std::string& key : option_keys<TaskInfo>(table.tasks, "task.")) keys.push_back(key);
-  for (const OptionSpec& spec : model_options()) keys.push_back(spec.name);
-  for (const OptionSpec& spec : train_options()) keys.push_back(spec.name);
+  for (const OptionSpec& spec : model_options()) keys.push_back("model." + spec.name);
+  for (const OptionSpec& spec : train_options()) keys.push_back("train." + spec.name);
   return keys;
 }
 

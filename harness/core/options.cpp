@@ -13,6 +13,8 @@
 namespace arena {
 namespace {
 
+constexpr std::size_t kMaxLengths = 1000;  // of one range: more is a slip of the keyboard
+
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {
   Number value{};
@@ -66,10 +68,12 @@ std::vector<Index> parse_range(const std::string& item) {
             *start <= *end && *step > (times ? 1 : 0),
         "bad length range '{}': expected START:END:xFACTOR or START:END:+STEP", item);
   std::vector<Index> lengths;
-  for (Index length = *start; length <= *end; length = times ? length * *step : length + *step) {
+  for (Index length = *start;; length = times ? length * *step : length + *step) {
     lengths.push_back(length);
+    check(lengths.size() <= kMaxLengths, "length range '{}' has more than {} lengths", item,
+          kMaxLengths);
+    if (times ? length > *end / *step : length > *end - *step) return lengths;
   }
-  return lengths;
 }
 
 }  // namespace

@@ -17,8 +17,12 @@ std::vector<Slice> ParameterLayout::add(std::span<const ParameterSpec> specs,
     if (!spec.tie.empty()) {
       check(local.contains(spec.tie), "parameter '{}' is tied to unknown '{}'", spec.name,
             spec.tie);
-      slices.push_back(local[spec.tie]);
-      local[spec.name] = slices.back();
+      const Slice& tied = local[spec.tie];
+      check(spec.rows == 0 || (spec.rows == tied.rows && spec.cols == tied.cols),
+            "parameter '{}' [{}, {}] is tied to '{}' [{}, {}]", spec.name, spec.rows, spec.cols,
+            spec.tie, tied.rows, tied.cols);
+      slices.push_back(tied);
+      local[spec.name] = tied;
       continue;
     }
     check(spec.rows > 0 && spec.cols > 0, "parameter '{}' has shape [{}, {}]", spec.name, spec.rows,
@@ -47,6 +51,8 @@ Index ParameterLayout::parameter_count() const {
 }
 
 void ParameterLayout::initialise(RandomKey key, std::span<float> values) const {
+  check(static_cast<Index>(values.size()) == size_, "{} floats for a layout of {}", values.size(),
+        size_);
   std::fill(values.begin(), values.end(), 0.0F);
   for (const Entry& entry : entries_) {
     arena::initialise(entry.init, key.fold(entry.name),
@@ -84,7 +90,11 @@ std::vector<ParameterSpec> specs_of_head(std::span<const ParameterSpec> specs, I
     const std::string name =
         spec.sharing == Sharing::kHead ? fmt::format("heads.{}.{}", head, spec.name) : spec.name;
     renamed[spec.name] = name;
-    if (!spec.tie.empty()) spec.tie = renamed[spec.tie];
+    if (!spec.tie.empty()) {
+      check(renamed.contains(spec.tie), "parameter '{}' is tied to unknown '{}'", spec.name,
+            spec.tie);
+      spec.tie = renamed[spec.tie];
+    }
     if (spec.sharing == Sharing::kHead) spec.sharing = Sharing::kLayer;
     spec.name = name;
     result.push_back(std::move(spec));

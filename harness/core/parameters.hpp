@@ -36,7 +36,8 @@ struct ParameterSpec {
   Index cols = 1;
   Init init{};
   Sharing sharing = Sharing::kLayer;
-  /// Name of an earlier spec of the same list whose slice this one is ("" = a slice of its own).
+  /// Name of an earlier spec of the same list whose slice this one is ("" = a slice of its own);
+  /// rows may then be 0, otherwise the shapes must agree.
   std::string tie{};
   bool trainable = true;
 };

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/matrix.hpp"
@@ -28,6 +29,10 @@ enum class Purpose : std::uint64_t {
   kTest = 8,
 };
 
+/// One block of Philox4x32-10, as Random123 defines it: four words of a counter and a key.
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
+
 class RandomKey {
  public:
   explicit constexpr RandomKey(std::uint64_t seed = 0) : bits_(seed) {}
@@ -38,6 +43,11 @@ class RandomKey {
 
   /// Words 4 * block .. 4 * block + 3 of this key's stream.
   std::array<std::uint32_t, 4> words(std::uint64_t block) const;
+  /// The same for kBlocksAtOnce blocks from first_block on, at a fraction of the cost: word w of
+  /// block first_block + b at [w][b].
+  static constexpr std::size_t kBlocksAtOnce = 16;
+  using WordPlanes = std::array<std::array<std::uint32_t, kBlocksAtOnce>, 4>;
+  WordPlanes word_planes(std::uint64_t first_block) const;
   /// Uniform in [0, 1) with 24 bits, at a position of the stream.
   float uniform_at(std::uint64_t position) const;
   std::uint64_t bits() const { return bits_; }
@@ -69,10 +79,9 @@ class RandomStream {
   bool has_spare_ = false;
 };
 
-/// Fills `out` with standard normals times `scale`; element (i, j) depends only on key and i*cols+j
-/// order of draws.
+/// Fills `out` with standard normals times `scale`, row by row in the order of the key's stream.
 void fill_normal(RandomKey key, float scale, View out);
-/// Fills `out` with uniforms in [-bound, bound).
+/// Fills `out` with uniforms in [-bound, bound], row by row.
 void fill_uniform(RandomKey key, float bound, View out);
 
 }  // namespace arena

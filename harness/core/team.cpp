@@ -4,6 +4,8 @@
 
 #include <exception>
 
+#include "harness/core/check.hpp"
+
 namespace arena {
 
 void Team::run(Index count, Item item, void* context) const {
@@ -27,6 +29,11 @@ void Team::run(Index count, Item item, void* context) const {
     }
   }
   if (first_error) std::rethrow_exception(first_error);
+}
+
+Workers::Workers(Index threads) {
+  check(threads >= 1, "{} threads: at least 1 is needed", threads);
+  workspaces_.resize(static_cast<std::size_t>(threads));
 }
 
 Index Workers::high_water() const {

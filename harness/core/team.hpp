@@ -44,7 +44,8 @@ class Team {
 /// Owns the workspaces of `threads` workers.
 class Workers {
  public:
-  explicit Workers(Index threads) : workspaces_(static_cast<std::size_t>(threads)) {}
+  /// Throws Error unless threads is at least 1.
+  explicit Workers(Index threads);
   Team team() { return Team(workspaces_); }
   /// Sum of the workers' high-water marks, in bytes.
   Index high_water() const;
@@ -54,7 +55,7 @@ class Workers {
   std::vector<Workspace> workspaces_;
 };
 
-/// Number of threads this process may use (affinity and cgroup respected by OpenMP).
+/// Number of threads this process may use (affinity and cpusets, not the quota of a cgroup).
 Index available_threads();
 
 }  // namespace arena

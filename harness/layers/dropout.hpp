@@ -1,27 +1,36 @@
 #pragma once
 // Dropout whose mask is a function of key and position: backward makes it again, nothing is stored.
 
+#include <array>
+
 #include "harness/core/matrix.hpp"
 #include "harness/core/random.hpp"
 
 namespace arena {
 
-/// Element (i, j) of row first_row + i is dropped where the 16-bit half-word j % 8 of block
-/// (first_row + i) * ceil(cols / 8) + j / 8 of key's stream is below round(rate * 65536); the
-/// others are divided by the probability to stay. Eight elements cost one block of random numbers.
+/// Element (i, j) of a matrix of `width` columns has position p = i * width + j; positions are
+/// taken 128 at a time from 16 blocks of key's stream. With e = p % 128 its random number is half
+/// (e / 16) % 2 (0: low) of word e / 32 of block 16 * (p / 128) + e % 16. It is dropped where that
+/// is below round(rate * 65536); the others are divided by the probability to stay.
 class Dropout {
  public:
-  /// rate in [0, 0.9]; 0 does nothing. `width`: columns of the matrices it is applied to.
+  /// rate in [0, 0.9]; 0 does nothing.
   Dropout(RandomKey key, double rate, Index width);
 
-  /// x [rows, width] in place; the same call on the gradient is the backward pass.
+  /// Rows first_row, first_row + 1, ... in place; the same call on the gradient is the backward
+  /// pass.
   void apply(Index first_row, View x) const;
 
  private:
+  static constexpr Index kGroup = 128;
+  using Factors = std::array<float, kGroup>;
+
+  Factors factors(Index group) const;
+
   RandomKey key_;
   std::uint32_t threshold_;
   float scale_;
-  Index blocks_per_row_;
+  Index width_;
 };
 
 }  // namespace arena

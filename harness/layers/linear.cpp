@@ -17,7 +17,11 @@ void linear_backward_input(ConstView d_y, ConstView weight_transposed, View d_x,
 
 void linear_backward_weights(ConstView x, ConstView d_y, View d_weight, View d_bias) {
   multiply_transposed(x, d_y, d_weight, Output::kAdd);
-  for (Index i = 0; i < d_y.rows(); ++i) d_bias.row(0) += d_y.row(i);
+  add_column_sums(d_y, d_bias);
+}
+
+void add_column_sums(ConstView x, View sums) {
+  for (Index i = 0; i < x.rows(); ++i) sums.row(0) += x.row(i);
 }
 
 }  // namespace arena

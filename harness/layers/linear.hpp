@@ -21,4 +21,7 @@ void linear_backward_input(ConstView d_y, ConstView weight_transposed, View d_x,
 /// d_weight += x^T d_y, d_bias += column sums of d_y.
 void linear_backward_weights(ConstView x, ConstView d_y, View d_weight, View d_bias);
 
+/// sums [1, cols] += each row of x, from the first to the last.
+void add_column_sums(ConstView x, View sums);
+
 }  // namespace arena

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/model/multi_head.hpp"
+
 namespace arena {
 namespace {
 
@@ -43,6 +45,24 @@ void check_extents(const Variant& variant, const Setup& setup, const Extents& ex
                             extents.query_len, extents.key_len),
                 Failure::kUnsupported);
   }
+}
+
+std::unique_ptr<AttentionLayer> make_layer(const Variant& variant, const Setup& setup,
+                                           const Options& options) {
+  require_claims(variant, setup);
+  if (variant.make_layer) return variant.make_layer(setup, options);
+  if (!variant.make_head) {
+    throw Error(fmt::format("{} has no form of a single layer", variant.name),
+                Failure::kUnsupported);
+  }
+  return make_multi_head(variant.make_head(setup, options), setup);
+}
+
+std::unique_ptr<Encoder> make_encoder(const Variant& variant, const Setup& setup,
+                                      const Options& options, const BlockSettings& settings) {
+  require_claims(variant, setup);
+  if (variant.make_encoder) return variant.make_encoder(setup, options);
+  return make_block(make_layer(variant, setup, options), setup, settings);
 }
 
 }  // namespace arena

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "harness/model/block.hpp"
 #include "variants/attention.hpp"
 
 namespace arena {
@@ -28,5 +29,13 @@ void check_lengths(const Extents& extents);
 /// Throws Error on a length of 0 and on more keys than setup.max_len; Failure::kUnsupported on
 /// unequal lengths where the variant does not claim cross.
 void check_extents(const Variant& variant, const Setup& setup, const Extents& extents);
+
+/// The variant's layer form, or its heads with projections around them.
+std::unique_ptr<AttentionLayer> make_layer(const Variant& variant, const Setup& setup,
+                                           const Options& options);
+
+/// The variant's encoder form, or a pre-LayerNorm block around its layer form.
+std::unique_ptr<Encoder> make_encoder(const Variant& variant, const Setup& setup,
+                                      const Options& options, const BlockSettings& settings);
 
 }  // namespace arena

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <vector>
-
 namespace arena {
 namespace {
 
@@ -27,7 +25,31 @@ std::size_t extent_of_operator(std::span<const std::int32_t> tokens) {
   return i;
 }
 
+/// Appends a tree whose root is at `depth`; false as soon as there are max_len tokens.
+bool append_tree(RandomStream& stream, Index depth, std::size_t max_len,
+                 std::vector<std::int32_t>& tokens) {
+  constexpr std::uint32_t kQuarter = std::uint32_t{1} << 30;  // of all 32-bit words
+  if (depth == kListopsMaxDepth || stream.word() >= kQuarter) {
+    tokens.push_back(kListopsDigit + static_cast<std::int32_t>(stream.below(10)));
+    return tokens.size() < max_len;
+  }
+  const Index arguments = 2 + stream.below(9);
+  const std::size_t front = tokens.size();
+  tokens.push_back(kListopsMin);  // the operator is drawn after its arguments
+  for (Index i = 0; i < arguments; ++i) {
+    if (!append_tree(stream, depth + 1, max_len, tokens)) return false;
+  }
+  tokens[front] = static_cast<std::int32_t>(stream.below(4));
+  tokens.push_back(kListopsClose);
+  return tokens.size() < max_len;
+}
+
 }  // namespace
+
+bool draw_listops(RandomStream& stream, Index max_len, std::vector<std::int32_t>& tokens) {
+  tokens.clear();
+  return append_tree(stream, 1, static_cast<std::size_t>(max_len), tokens);
+}
 
 std::int32_t listops_value(std::int32_t op, const DigitCounts& arguments) {
   Index count = 0;

@@ -1,13 +1,16 @@
 #pragma once
-// ListOps expressions as token ids: [MAX 3 5 9] is the sequence  [MAX 3 5 9 X.
+// ListOps expressions as token ids ([MAX 3 5 9] is the sequence  [MAX 3 5 9 X): value, text, and
+// random ones.
 
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/core/matrix.hpp"
+#include "harness/core/random.hpp"
 
 namespace arena {
 
@@ -45,6 +48,12 @@ struct ListopsEvaluation {
 
 /// Value of a whole expression of any depth.
 ListopsEvaluation evaluate_listops(std::span<const std::int32_t> tokens);
+
+constexpr Index kListopsMaxDepth = 10;  // of drawn trees; the root is at depth 1
+
+/// Replaces `tokens` by one random tree of Long Range Arena's generator; false where it reached
+/// max_len tokens and was given up. Three in four trees are a single digit.
+bool draw_listops(RandomStream& stream, Index max_len, std::vector<std::int32_t>& tokens);
 
 /// "[MAX 3 5 [MIN 2 4]]" of a well-formed expression; an operator that lies deeper than `depth`
 /// levels is shown as its length and value: "(MIN of 4 tokens: 2)".

@@ -1,0 +1,191 @@
+#include "harness/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/cli/bench_table.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/google.hpp"
+#include "harness/machine.hpp"
+#include "harness/meter.hpp"
+#include "harness/model/make.hpp"
+#include "harness/peak.hpp"
+
+namespace arena {
+namespace {
+
+constexpr int kSomeFailed = 1;
+constexpr Index kMostThreads = 4096;
+
+constexpr const char* kExamples = R"(
+Examples:
+  arena bench                                       every variant, forward, lengths 256 to 4096
+  arena bench --variants dense,blocked --lengths 1024:16384:x2 --pass train --threads 1,2
+  arena bench --variants "local[window=64]" --causal --json
+  arena bench --benchmark_min_time=0.1 --benchmark_out=times.json --benchmark_out_format=json)";
+
+struct BenchArguments {
+  std::string variants;
+  std::string lengths = "256:4096:x2";
+  std::string pass = "forward";
+  std::string scope = "kernel";
+  std::string threads = "1";
+  Index heads = 8;
+  Index head_dim = 64;
+  Index batch = 1;
+  Index repetitions = 9;
+  bool causal = false;
+  bool json = false;
+  std::string memory_of;
+};
+
+std::vector<BenchVariant> choose_variants(const std::string& text) {
+  std::vector<BenchVariant> chosen;
+  const auto names = text.empty() ? Registry<Variant>::names() : split_list(text);
+  for (const std::string& name : names) {
+    const ChosenVariant one = choose_variant(name);
+    chosen.push_back({one.variant.name, one.options});
+    const auto same = [&](const BenchVariant& other) {
+      return other.name == one.variant.name && other.options == one.options;
+    };
+    check(std::ranges::count_if(chosen, same) == 1, "--variants names '{}' twice", one.label());
+  }
+  check(!chosen.empty(), "--variants is empty");
+  return chosen;
+}
+
+std::vector<Index> parse_threads(const std::string& text) {
+  std::vector<Index> threads;
+  const OptionSpec spec = integer_option("threads", 1, 1, kMostThreads, "");
+  for (const std::string& item : split_list(text)) {
+    threads.push_back(std::get<Index>(parse_option("bench", spec, item)));
+  }
+  check(!threads.empty(), "--threads is empty");
+  return threads;
+}
+
+/// All groups that the arguments ask for, threads outermost. Throws Error on a bad value.
+std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
+  const std::vector<std::string> scopes = {"kernel", "layer"};
+  if (std::ranges::count(scopes, arguments.scope) == 0) {
+    throw Error(unknown_name("scope", arguments.scope, scopes));
+  }
+  for (const auto& [name, value] : {std::pair{"heads", arguments.heads},
+                                    {"head-dim", arguments.head_dim},
+                                    {"batch", arguments.batch},
+                                    {"repetitions", arguments.repetitions}}) {
+    check(value >= 1, "--{}={} is not a positive whole number", name, value);
+  }
+  std::vector<BenchGroup> groups;
+  for (const Index threads : parse_threads(arguments.threads)) {
+    for (const Index length : parse_lengths(arguments.lengths)) {
+      BenchGroup group;
+      group.shape = {.scope = arguments.scope,
+                     .pass = parse_pass(arguments.pass),
+                     .length = length,
+                     .heads = arguments.heads,
+                     .head_dim = arguments.head_dim,
+                     .batch = arguments.batch,
+                     .causal = arguments.causal,
+                     .threads = threads};
+      group.variants = choose_variants(arguments.variants);
+      group.repetitions = arguments.repetitions;
+      groups.push_back(std::move(group));
+    }
+  }
+  return groups;
+}
+
+/// What CLI11 did not know: Google Benchmark's flags; anything else is an Error naming the nearest.
+std::vector<std::string> google_flags(const CLI::App& command) {
+  std::vector<std::string> flags = command.remaining();
+  for (const std::string& flag : flags) {
+    if (flag.starts_with("--benchmark_")) continue;
+    std::vector<std::string> known = {"--benchmark_..."};
+    for (const CLI::Option* option : command.get_options(
+             [](const CLI::Option* candidate) { return !candidate->get_group().empty(); })) {
+      known.push_back(option->get_name());
+    }
+    throw Error(unknown_name("argument", flag, known));
+  }
+  return flags;
+}
+
+void print_machine() {
+  Workers workers(1);
+  const MachineInfo machine = machine_info();
+  const ComputeLimits limits = measure_compute(workers.team());
+  fmt::print(stderr,
+             "{}, {} cores, {}: {:.0f} GFLOP/s from registers, {:.0f} fed from L1 (1 thread), "
+             "noise {:.1f}%\n",
+             machine.cpu, machine.cores, machine.isa, limits.peak_flops_per_s / 1e9,
+             limits.l1_flops_per_s / 1e9, 100 * measure_noise().spread);
+}
+
+bool is_failure(const Record& record) {
+  return record.status != "OK" && record.status != "UNSUPPORTED";
+}
+
+int run_bench(const BenchArguments& arguments, const std::vector<std::string>& flags) {
+  const std::vector<BenchGroup> groups = groups_of(arguments);
+  GoogleBenchmark google(flags);
+  print_machine();
+  std::vector<std::string> lines;
+  bool failed = false;
+  for (const BenchGroup& group : groups) {
+    const std::vector<Record> records = run_bench_group(
+        group, google, [](const std::string& text) { fmt::print(stderr, "\r\033[K{}", text); });
+    fmt::print(stderr, "\r\033[K");
+    failed = failed || std::ranges::any_of(records, is_failure);
+    if (arguments.json) {
+      for (const Record& record : records) lines.push_back(to_json(record));
+    } else {
+      fmt::print("{}\n", bench_table(group, records));
+      std::fflush(stdout);
+    }
+  }
+  if (arguments.json) fmt::print("[{}]\n", fmt::join(lines, ",\n "));
+  return failed ? kSomeFailed : 0;
+}
+
+int run_memory_probe(const BenchArguments& arguments) {
+  const BenchGroup group = groups_of(arguments).front();
+  fmt::print("{}\n", resident_peak_of_one_call(group.shape, group.variants.front()));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  set_memory_program("/proc/self/exe");
+  CLI::App* const command =
+      app.add_subcommand("bench", "Time variants side by side, compared with an oracle first");
+  const auto arguments = std::make_shared<BenchArguments>();
+  BenchArguments& to = *arguments;
+  command->option_defaults()->always_capture_default();
+  command->add_option("--variants", to.variants, "NAME[key=value,...],... (all)");
+  command->add_option("--lengths", to.lengths, "512,1024 or 256:16384:x2");
+  command->add_option("--pass", to.pass, "forward | backward | train");
+  command->add_option("--scope", to.scope, "kernel: q, k, v to out | layer: x to y");
+  command->add_option("--heads", to.heads, "heads");
+  command->add_option("--head-dim", to.head_dim, "width of a head");
+  command->add_option("--batch", to.batch, "sequences, one after another or in parallel");
+  command->add_flag("--causal", to.causal, "no row sees a later one");
+  command->add_option("--threads", to.threads, "1,2: one group for each");
+  command->add_option("--repetitions", to.repetitions, "timed rounds over the variants");
+  command->add_flag("--json", to.json, "print an array of records instead of tables");
+  command->add_option("--memory-of", to.memory_of)->group("");
+  command->footer(kExamples);
+  command->allow_extras();
+  command->callback([&action, command, arguments] {
+    action = [command, arguments] {
+      const std::vector<std::string> flags = google_flags(*command);
+      if (arguments->memory_of.empty()) return run_bench(*arguments, flags);
+      arguments->variants = arguments->memory_of;
+      return run_memory_probe(*arguments);
+    };
+  });
+}
+
+}  // namespace arena

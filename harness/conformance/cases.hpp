@@ -1,0 +1,61 @@
+#pragma once
+// What the checks run: one head of a variant at some lengths, with values drawn for it.
+
+#include <optional>
+#include <utility>
+
+#include "harness/conformance/oracle.hpp"
+#include "harness/conformance/subject.hpp"
+#include "harness/model/make.hpp"
+
+namespace arena {
+
+/// Larger than every length below, so that parameters which depend on it are used in part.
+constexpr Index kMaxLen = 128;
+
+struct CaseSpec {
+  Extents extents;
+  Index head_dim = 20;  // no multiple of any vector
+  bool causal = false;
+  Index max_len = kMaxLen;
+
+  std::string text() const;  // "33 queries, 7 keys, head_dim 20, causal"
+};
+
+/// Throws what making the head throws.
+struct HeadCase {
+  CaseSpec spec;
+  Problem problem;
+  std::unique_ptr<AttentionHead> head;
+  HeadSubject subject;
+  Example example;
+
+  HeadCase(const ChosenVariant& chosen, const CaseSpec& case_spec);
+  HeadInputs inputs() const { return {example.inputs[0], example.inputs[1], example.inputs[2]}; }
+};
+
+/// The call of all checks, on `team`.
+Call check_call(const Team& team);
+
+/// Lengths 1, 2 and around multiples of any block; unequal ones too where `cross` is claimed.
+std::vector<Extents> usual_extents(const Variant& variant);
+/// false, and true where `causal` is claimed.
+std::vector<bool> causal_modes(const Variant& variant);
+/// usual_extents x head_dim 8, 20, 32, 64 x causal_modes.
+std::vector<CaseSpec> usual_cases(const Variant& variant);
+/// A few of them, for checks that cost more: equal lengths 7, 33, 100 and (cross) 33 x 100,
+/// 100 x 33; head_dim 20.
+std::vector<CaseSpec> few_cases(const Variant& variant);
+
+/// `chosen` with some options replaced; throws Error as Options does.
+ChosenVariant with_options(const ChosenVariant& chosen, const OptionTexts& texts);
+
+/// The message of the Error that `action` throws and its kind; nothing if it throws none. The one
+/// place of the suite that catches: some claims are that an Error is thrown.
+struct Thrown {
+  std::string message;
+  Failure failure;
+};
+std::optional<Thrown> error_of(const std::function<void()>& action);
+
+}  // namespace arena

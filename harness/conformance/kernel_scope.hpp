@@ -1,0 +1,43 @@
+#pragma once
+// All heads of a variant with everything they need, in memory that is allocated once: what `arena
+// bench` calls scope kernel.
+
+#include <string>
+#include <vector>
+
+#include "harness/conformance/subject.hpp"
+#include "harness/model/make.hpp"
+
+namespace arena {
+
+class KernelScope {
+ public:
+  /// Draws inputs, loss weights and parameters from `key`; heads share parameters as their specs
+  /// say.
+  KernelScope(const ChosenVariant& chosen, const Setup& setup, const Extents& extents,
+              RandomKey key);
+
+  /// Forward of all heads, saving nothing.
+  void forward(const Call& call);
+  /// Forward that saves, then backward; parameter gradients start from 0.
+  void train(const Call& call);
+
+  /// "" when all that the last call wrote has the same bits in both, otherwise what differs first.
+  friend std::string difference(const KernelScope& a, const KernelScope& b);
+
+ private:
+  HeadInputs inputs() const { return {query_, key_, value_}; }
+
+  Setup setup_;
+  Extents extents_;
+  std::unique_ptr<AttentionHead> head_;
+  Matrix query_, key_, value_, d_out_, d_log_sum_exp_;
+  Matrix out_, log_sum_exp_, d_query_, d_key_, d_value_;
+  std::vector<std::vector<Slice>> parameter_slices_, buffer_slices_;
+  std::vector<float> parameters_, buffers_, grads_;
+  std::vector<Weights> weights_;
+  std::vector<Slices> head_grads_;
+  std::vector<Frame> frames_;
+};
+
+}  // namespace arena

@@ -1,0 +1,29 @@
+#pragma once
+// Scores a model on a split, sample by sample in parallel; the result does not depend on threads
+// or order.
+
+#include <string>
+
+#include "harness/model/model.hpp"
+#include "tasks/task.hpp"
+
+namespace arena {
+
+struct Evaluation {
+  double loss = 0;                    // mean cross-entropy over scored labels
+  double accuracy = 0;                // share of scored labels that are right
+  std::vector<std::uint8_t> right{};  // 1 or 0 per scored label, in order of samples and positions
+
+  Index scored() const { return static_cast<Index>(right.size()); }
+};
+
+/// Scores the first `count` samples of a split. What is random in a variant's evaluation depends on
+/// (seed, split, sample) only.
+Evaluation evaluate(const Model& model, const ModelValues& values, const Task& task, Split split,
+                    Index count, std::uint64_t seed, const Team& team);
+
+/// Bits as hexadecimal digits; the first is the highest bit of the first digit, the last digit is
+/// filled up with zeros.
+std::string bitmap_text(std::span<const std::uint8_t> bits);
+
+}  // namespace arena

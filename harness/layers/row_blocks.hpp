@@ -1,0 +1,34 @@
+#pragma once
+// Position-wise work goes in blocks of rows that stay in the first two caches through all stages.
+
+#include <algorithm>
+
+#include "harness/core/team.hpp"
+#include "harness/layers/linear.hpp"
+
+namespace arena {
+
+constexpr Index kRowBlock = 64;
+
+constexpr Index row_blocks(Index len) {
+  return (len + kRowBlock - 1) / kRowBlock;
+}
+
+/// Calls body(first, count, worker) for each block of rows of a sequence of `len` rows.
+template <class Body>
+void for_row_blocks(const Team& team, Index len, Body&& body) {
+  team.for_each(row_blocks(len), [&](Index b, const Team& worker) {
+    const Index first = b * kRowBlock;
+    body(first, std::min(kRowBlock, len - first), worker);
+  });
+}
+
+/// linear_backward_weights over all rows, block after block; workers share the rows of d_weight,
+/// so each sum runs in the same order on any number of threads.
+void linear_backward_weights(const Team& team, ConstView x, ConstView d_y, View d_weight,
+                             View d_bias);
+
+/// A transposed copy of `weight` on the worker's workspace.
+View transposed(Workspace& workspace, ConstView weight);
+
+}  // namespace arena

@@ -1,0 +1,19 @@
+#pragma once
+// Plain work on views (a View taken by value may be written even where the caller's is const).
+
+#include "harness/core/matrix.hpp"
+
+namespace arena {
+
+inline void copy_rows(ConstView from, View to) {
+  for (Index i = 0; i < from.rows(); ++i) to.row(i) = from.row(i);
+}
+/// to += from.
+inline void add_rows(ConstView from, View to) {
+  for (Index i = 0; i < from.rows(); ++i) to.row(i) += from.row(i);
+}
+inline void zero_rows(View to) {
+  for (Index i = 0; i < to.rows(); ++i) to.row(i).setZero();
+}
+
+}  // namespace arena

@@ -1,0 +1,50 @@
+#pragma once
+// Exact softmax attention over a tile mask: online softmax forward, recomputing backward.
+//
+//   out_i = sum over seen j of p_ij value_j,  p_ij = exp(s_ij - log_sum_exp_i),
+//   s_ij = scale <query_i, key_j>;  a row that sees no key: out = 0, log_sum_exp = -inf
+//   d_s = p * (<d_out_i, value_j> - <d_out_i, out_i> + d_log_sum_exp_i)
+//
+// Time follows what the mask covers; memory is O(query_len head_dim) in backward, constant in
+// forward. Results do not depend on the number of threads. Any lengths and any head_dim from 1.
+
+#include "variants/attention.hpp"
+#include "variants/engine/tile_mask.hpp"
+
+namespace arena {
+
+/// What forward leaves for backward, [2, query_len]: row maxima of the scores in units of log2, and
+/// log2 of the row sums. p = 2^(s log2(e) - max - log2_sum) keeps its accuracy at large scores,
+/// where one rounded log-sum-exp would not.
+constexpr Index softmax_statistics_bytes(Index query_len) {
+  return stored_bytes<float>(2 * query_len);
+}
+
+/// Writes outputs (log_sum_exp where given) and, where not empty, statistics. In parallel over
+/// query tiles.
+void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                     HeadOutputs outputs, View statistics);
+
+/// Overwrites d_in. In parallel over chunks of keys, whose d_query parts are added in order.
+void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                      const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                      HeadGrads d_in);
+
+/// Keys per chunk of backward.
+Index softmax_chunk_len(Index key_len);
+/// The largest number of queries that one chunk of backward reaches, at most query_len.
+Index softmax_chunk_reach(const TileMask& mask, const Extents& extents);
+
+/// Bytes of scratch that one call takes on its workers, at most.
+struct SoftmaxScratch {
+  Index caller = 0;  // worker 0
+  Index total = 0;   // all workers
+};
+SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers);
+SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,
+                                        Index workers);
+
+/// Bytes of scratch on all workers when the heads of `problem` run by Team::for_each.
+double softmax_scratch_bytes(const Problem& problem, const Extents& extents, Index chunk_reach);
+
+}  // namespace arena
