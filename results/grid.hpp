@@ -10,7 +10,7 @@ namespace arena {
 
 /// One cell: a number as it is printed (with its deviation, if it has one), or words.
 struct GridCell {
-  std::string text;
+  std::string text{};
   std::string deviation{};  // "" = none
   std::string remark{};     // said behind the value: "1 of 3 CRASHED"
   bool number = false;
@@ -19,15 +19,15 @@ struct GridCell {
 };
 
 struct Grid {
-  std::string title;
-  std::vector<std::string> columns;
-  std::vector<std::vector<GridCell>> rows;
+  std::string title{};
+  std::vector<std::string> columns{};
+  std::vector<std::vector<GridCell>> rows{};
 };
 
 /// What a view makes of records, and what has to be said under it.
 struct Tables {
-  std::vector<Grid> grids;
-  std::vector<std::string> notes;
+  std::vector<Grid> grids{};
+  std::vector<std::string> notes{};
 };
 
 GridCell words(std::string text);

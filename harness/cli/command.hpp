@@ -9,10 +9,16 @@ namespace arena {
 /// Returns the process's exit code (design.md section 6).
 using Action = std::function<int()>;
 
-void add_check(CLI::App& app, Action& action);
-void add_list(CLI::App& app, Action& action);
 void add_attend(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_cell(CLI::App& app, Action& action);
+void add_check(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
+void add_list(CLI::App& app, Action& action);
+void add_show(CLI::App& app, Action& action);
+void add_status(CLI::App& app, Action& action);
+void add_sweep(CLI::App& app, Action& action);
+void add_table(CLI::App& app, Action& action);
+void add_train(CLI::App& app, Action& action);
 
 }  // namespace arena

@@ -1,0 +1,89 @@
+#include "harness/cli/sweeping.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/cli/arguments.hpp"
+#include "harness/core/check.hpp"
+#include "harness/environment.hpp"
+#include "harness/plan.hpp"
+#include "harness/stop.hpp"
+#include "results/table.hpp"
+
+namespace arena {
+namespace {
+
+const char* need_text(Need need) {
+  switch (need) {
+    case Need::kNothing:
+      return "done";
+    case Need::kRun:
+      return "run";
+    case Need::kFresh:
+      return "run anew";
+  }
+  return "";
+}
+
+int print_plan(const std::vector<Unit>& units, const SweepSetup& setup) {
+  const Store store(setup.out);
+  for (const Unit& unit : units) {
+    fmt::print("{:<9} {}  {}\n", need_text(need_of(unit, store, setup)), unit.id, unit_title(unit));
+  }
+  fmt::print(stderr, "{} units would go to {}\n", units.size(), setup.out);
+  return 0;
+}
+
+}  // namespace
+
+void add_run_options(CLI::App& command, RunArguments& a) {
+  a.data_dir = kDefaultDataDir;
+  command.add_option("--seeds", a.seeds, "Seeds of trainings: 0,1,2");
+  command.add_option("--threads", a.threads, "Threads of a training; 0: all, shared by the jobs")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--jobs", a.jobs, "Trainings at once (timings always run alone)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--out", a.out, "Result folder");
+  command.add_option("--data-dir", a.data_dir, "Where data sets are")->capture_default_str();
+  command.add_option("--time-limit", a.time_limit, "Seconds of one unit; beyond: TIMEOUT")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--memory-limit", a.memory_limit, "Bytes of one unit (512M, 2G); beyond: OOM");
+  command.add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");
+  command.add_flag("--keep-stale", a.keep_stale, "Let records made by other code stand");
+  command.add_flag("--force", a.force, "Run everything anew");
+  command.add_flag("--dry-run", a.dry_run, "Only say what would be run");
+}
+
+int plan_and_run(const Preset& preset, const RunArguments& arguments,
+                 const std::string& default_out) {
+  const SweepSetup setup{.out = arguments.out.empty() ? default_out : arguments.out,
+                         .data_dir = arguments.data_dir,
+                         .jobs = arguments.jobs,
+                         .threads = arguments.threads,
+                         .time_limit_s = arguments.time_limit,
+                         .memory_limit = parse_bytes(arguments.memory_limit),
+                         .retry = parse_list(arguments.retry),
+                         .keep_stale = arguments.keep_stale,
+                         .force = arguments.force};
+  const std::vector<Unit> units = plan_units(preset, setup.data_dir);
+  if (arguments.dry_run) return print_plan(units, setup);
+  catch_stop_signals();
+  const SweepResult result = run_sweep(units, setup);
+  if (result.stopped) {
+    fmt::print(stderr, "arena: stopped, everything is saved in {}; run the same again to go on\n",
+               setup.out);
+    return kStoppedExitCode;
+  }
+  fmt::print("{}", table(result.records, {.stale = is_stale}));
+  std::fflush(stdout);
+  fmt::print(stderr,
+             "\n{} units run, {} done before. Records: {}/cells ({}).\n"
+             "More: arena table {} --view speed|memory|accuracy|records --format md|tex|csv|json\n",
+             result.done, result.skipped, setup.out, result.records.size(), setup.out);
+  if (result.failures() > 0) {
+    fmt::print(stderr, "{} cells failed (arena status {}; run them again with --retry FAILED)\n",
+               result.failures(), setup.out);
+  }
+  return result.failures() > 0 ? 1 : 0;
+}
+
+}  // namespace arena

@@ -1,0 +1,26 @@
+#pragma once
+// What `sweep` and `train` have in common: options of a run, and its end.
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "harness/preset.hpp"
+#include "harness/sweep.hpp"
+
+namespace arena {
+
+/// Options that both commands take.
+struct RunArguments {
+  std::string out, data_dir, memory_limit, retry, seeds;
+  Index jobs = 1, threads = 0;
+  double time_limit = 0;
+  bool keep_stale = false, force = false, dry_run = false;
+};
+void add_run_options(CLI::App& command, RunArguments& arguments);
+
+/// Plans, runs and prints the table of these units; gives the exit code. With dry_run only prints
+/// what would be done.
+int plan_and_run(const Preset& preset, const RunArguments& arguments,
+                 const std::string& default_out);
+
+}  // namespace arena

@@ -1,0 +1,258 @@
+// The built program, as a person or a script runs it.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "results/store.hpp"
+#include "tests/temporary_folder.hpp"
+
+namespace arena {
+namespace {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+/// The program in a folder of its own.
+class Cli : public testing::Test {
+ protected:
+  std::string file(const std::string& name) const { return folder_.path() + "/" + name; }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(file(name)) << text;
+  }
+
+  pid_t start(const std::string& arguments, const std::string& tag = "") const {
+    const std::string command =
+        fmt::format("cd '{}' && exec '{}' {} >'{}' 2>'{}'", folder_.path(), ARENA_BINARY, arguments,
+                    file("out" + tag), file("err" + tag));
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      ::_exit(127);
+    }
+    return child;
+  }
+
+  Outcome finish(pid_t child, const std::string& tag = "") const {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            .out = read_file(file("out" + tag)),
+            .err = read_file(file("err" + tag))};
+  }
+
+  Outcome run(const std::string& arguments) const { return finish(start(arguments)); }
+
+  /// Bad input: exit code 2, nothing on standard output, one line on standard error.
+  void expect_refusal(const std::string& arguments, const std::string& part) const {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments;
+    EXPECT_EQ(outcome.out, "") << arguments;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << arguments << ": " << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << ": " << outcome.err;
+  }
+
+  /// Waits until the file exists, for a minute at most.
+  bool appears(const std::string& path) const {
+    for (int i = 0; i < 6000 && !std::filesystem::exists(path); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return std::filesystem::exists(path);
+  }
+
+  void write_small_sweep(int steps, const std::string& more = "") const {
+    write("small.toml", fmt::format(R"([[train]]
+variants = ["dense", "linformer[rank=8]"]
+tasks = ["recall[pairs=2,queries=2,keys=4,values=4,gap=1]"]
+seeds = [0, 1]
+model.dim = 8
+model.layers = 1
+model.hidden = 8
+model.head_hidden = 8
+train.batch = 2
+train.steps = {}
+train.evaluation_samples = 16
+{})",
+                                    steps, more));
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(Cli, ListsAndShows) {
+  const Outcome variants = run("list variants");
+  EXPECT_EQ(variants.exit_code, 0);
+  EXPECT_NE(variants.out.find("dense"), std::string::npos);
+  for (const char* what : {"variants", "tasks", "presets"}) {
+    const auto json =
+        nlohmann::json::parse(run(std::string("list --json ") + what).out, nullptr, false);
+    const auto other =
+        nlohmann::json::parse(run(fmt::format("list {} --json", what)).out, nullptr, false);
+    ASSERT_TRUE(other.is_array() && !other.empty()) << what << json;
+    EXPECT_TRUE(other[0]["name"].is_string());
+  }
+  EXPECT_NE(run("show linformer").out.find("rank"), std::string::npos);
+  EXPECT_NE(run("show recall").out.find("training sample 2"), std::string::npos);
+  EXPECT_NE(run("show quick").out.find("[[train]]"), std::string::npos);
+  EXPECT_NE(run("--version").out.find("0."), std::string::npos);
+}
+
+TEST_F(Cli, EveryCommandHasHelpWithExamples) {
+  EXPECT_EQ(run("--help").exit_code, 0);
+  for (const char* command :
+       {"sweep", "train", "table", "status", "list", "show", "cell", "bench"}) {
+    const Outcome help = run(std::string(command) + " --help");
+    EXPECT_EQ(help.exit_code, 0) << command;
+    EXPECT_NE(help.out.find("Example"), std::string::npos) << command;
+  }
+}
+
+TEST_F(Cli, BadInputIsOneLineThatNamesTheNearest) {
+  write_small_sweep(1);
+  write("broken.toml", "[[train]]\nvariant = 1\n");
+  expect_refusal("swep", "did you mean 'sweep'");
+  expect_refusal("list variats", "did you mean 'variants'");
+  expect_refusal("", "arena");
+  expect_refusal("show linfromer", "did you mean 'linformer'");
+  expect_refusal("show linformer[rnak=3]", "did you mean 'rank'");
+  expect_refusal("show linformer[rank=x]", "rank='x'");
+  expect_refusal("sweep quik", "did you mean 'quick'");
+  expect_refusal("sweep nowhere.toml", "nowhere.toml");
+  expect_refusal("sweep broken.toml", "broken.toml:2");
+  expect_refusal("sweep small.toml --variants danse", "did you mean 'dense'");
+  expect_refusal("sweep small.toml --tasks recal", "did you mean 'recall'");
+  expect_refusal("sweep small.toml --seeds a", "bad seed 'a'");
+  expect_refusal("sweep small.toml --lengths 1:x", "1:x");
+  expect_refusal("sweep small.toml --retry OMM", "did you mean 'OOM'");
+  expect_refusal("sweep small.toml --memory-limit lots", "lots");
+  expect_refusal("sweep small.toml --thraeds 2", "did you mean '--threads'");
+  expect_refusal("sweep small.toml --threads two", "two");
+  expect_refusal("table nowhere", "nowhere");
+  expect_refusal("status nowhere", "nowhere");
+  expect_refusal("cell --plan plan.jsonl --index 0", "plan.jsonl");
+  expect_refusal("train --task recall --variant dense --set stesp=3", "did you mean 'train.steps'");
+  expect_refusal("train --task recall --variant dense --set dim", "KEY=VALUE");
+  expect_refusal("train --task recall --variant dense --set train.steps=no", "steps='no'");
+  expect_refusal("train --variant dense", "--task");
+}
+
+TEST_F(Cli, SweepsResumesAndTabulates) {
+  write_small_sweep(3,
+                    "[[bench]]\nvariants = [\"dense\", \"linformer[rank=8]\"]\nlengths = [32]\n"
+                    "repetitions = 1\n");
+  const Outcome dry = run("sweep small.toml --dry-run");
+  EXPECT_EQ(std::ranges::count(dry.out, '\n'), 5) << dry.out;
+  EXPECT_FALSE(std::filesystem::exists(file("runs")));
+
+  const Outcome first = run("sweep small.toml");
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_NE(first.err.find("5 units run, 0 done before"), std::string::npos) << first.err;
+  EXPECT_NE(first.out.find("linformer"), std::string::npos);
+  const Outcome second = run("sweep small.toml");
+  EXPECT_EQ(second.exit_code, 0);
+  EXPECT_NE(second.err.find("0 units run, 5 done before"), std::string::npos) << second.err;
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_EQ(run("table runs/small").out, first.out);
+
+  for (const char* view : {"summary", "accuracy", "speed", "memory", "records"}) {
+    for (const char* format : {"text", "md", "tex", "csv", "json", "jsonl"}) {
+      const Outcome shown =
+          run(fmt::format("table runs/small --view {} --format {}", view, format));
+      EXPECT_EQ(shown.exit_code, 0) << shown.err;
+      EXPECT_NE(shown.out.find("linformer"), std::string::npos) << view << format;
+    }
+  }
+  EXPECT_NE(run("status runs/small").out.find("planned 6, missing 0"), std::string::npos);
+  EXPECT_EQ(run("cell --plan runs/small/plan.jsonl --index 1").exit_code, 0);
+  expect_refusal("cell --plan runs/small/plan.jsonl --index 5", "0..4");
+}
+
+TEST_F(Cli, AKilledSweepGoesOnAndLosesNothing) {
+  write_small_sweep(1500);
+  const pid_t sweep = start("sweep small.toml --threads 1");
+  ASSERT_TRUE(appears(file("runs/small/cells")));
+  ::kill(sweep, SIGKILL);
+  EXPECT_EQ(finish(sweep).exit_code, 128 + SIGKILL);
+  const auto before = Store(file("runs/small")).load();
+  const Outcome again = run("sweep small.toml --threads 1");
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  const auto after = Store(file("runs/small")).load();
+  ASSERT_EQ(after.size(), 4U);
+  for (const Record& record : before) {
+    EXPECT_EQ(std::ranges::count(after, record), 1);  // not run again
+  }
+}
+
+TEST_F(Cli, StopsOnASignalAndSaysHowToGoOn) {
+  write_small_sweep(20'000'000);
+  const pid_t sweep = start("sweep small.toml --threads 1");
+  ASSERT_TRUE(appears(file("runs/small/logs")));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  ::kill(sweep, SIGTERM);
+  const Outcome stopped = finish(sweep);
+  EXPECT_EQ(stopped.exit_code, 75) << stopped.err;
+  EXPECT_NE(stopped.err.find("run the same again to go on"), std::string::npos) << stopped.err;
+  EXPECT_FALSE(std::filesystem::exists(file("runs/small/cells")));
+  EXPECT_TRUE(std::filesystem::is_empty(file("runs/small/claims")));
+}
+
+TEST_F(Cli, FailuresAreRowsAndExitCodeOne) {
+  write_small_sweep(20'000'000);
+  const Outcome late = run("sweep small.toml --seeds 0 --variants dense --time-limit 1");
+  EXPECT_EQ(late.exit_code, 1) << late.err;
+  EXPECT_NE(late.out.find("TIMEOUT"), std::string::npos) << late.out;
+  const Outcome big =
+      run("sweep small.toml --seeds 1 --variants dense --memory-limit 200M --tasks "
+          "recall[pairs=4096,keys=100000,values=100000,gap=100000]");
+  EXPECT_EQ(big.exit_code, 1) << big.err;
+  EXPECT_NE(big.out.find("OOM"), std::string::npos) << big.out << big.err;
+  EXPECT_NE(run("status runs/small").out.find("not finished within 1 s"), std::string::npos);
+}
+
+TEST_F(Cli, TwoSweepsShareAFolder) {
+  write_small_sweep(200);
+  const pid_t first = start("sweep small.toml --threads 1", "1");
+  const pid_t second = start("sweep small.toml --threads 1", "2");
+  const Outcome a = finish(first, "1");
+  const Outcome b = finish(second, "2");
+  EXPECT_EQ(a.exit_code, 0) << a.err;
+  EXPECT_EQ(b.exit_code, 0) << b.err;
+  const auto finished = [](const Outcome& o) {
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = o.err.find("] ", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  EXPECT_EQ(finished(a) + finished(b), 4U) << a.err << b.err;
+  EXPECT_EQ(Store(file("runs/small")).load().size(), 4U);
+}
+
+TEST_F(Cli, TrainTakesSettingsAndShowsTheResult) {
+  const std::string command =
+      "train --task recall[pairs=2,queries=2,keys=4,values=4] --variant linformer --seeds 0,1 "
+      "--set steps=2 --set batch=2 --set rank=4 --set gap=1 --set model.dim=8";
+  const Outcome trained = run(command);
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_NE(trained.out.find("(chance)"), std::string::npos) << trained.out;
+  EXPECT_NE(trained.out.find("rank=4"), std::string::npos) << trained.out;
+  const std::vector<Record> records = Store(file("runs/train")).load();
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(std::get<Index>(records[0].settings.at("train.steps")), 2);
+  EXPECT_EQ(std::get<Index>(records[0].task_options.at("gap")), 1);
+}
+
+}  // namespace
+}  // namespace arena

@@ -1,0 +1,233 @@
+#include "results/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/expect_error.hpp"
+
+namespace arena {
+namespace {
+
+const MachineInfo kMachine{.cpu = "Test CPU", .cores = 2, .caches = {}, .isa = "x86-64-v3"};
+
+Record timing(const std::string& variant, Index length, double median_ms,
+              const std::string& group = "g") {
+  Record r;
+  r.id = variant + std::to_string(length), r.kind = "bench", r.variant = variant;
+  r.machine = kMachine, r.scope = "kernel", r.pass = "forward", r.length = length;
+  r.heads = 8, r.head_dim = 64, r.batch = 1, r.group = group;
+  r.time_ns_median = median_ms * 1e6, r.workspace_bytes = 1 << 20, r.analytic_bytes = 1 << 20;
+  return r;
+}
+
+Record training(const std::string& variant, std::uint64_t seed, double accuracy) {
+  Record r;
+  r.id = variant + "-" + std::to_string(seed), r.kind = "train", r.variant = variant;
+  r.machine = kMachine, r.task = "recall", r.seed = seed, r.test_accuracy_best = accuracy;
+  r.chance_accuracy = 0.1, r.shortcut_accuracy = {{"majority", 0.125}};
+  r.parameters = 1234, r.tokens_per_s = 5000, r.workspace_bytes = 1 << 20;
+  return r;
+}
+
+std::vector<Record> records() {
+  std::vector<Record> all{timing("local", 256, 1.5),  timing("dense", 256, 3),
+                          timing("local", 512, 3.25), timing("dense", 512, 13),
+                          training("local", 0, 0.11), training("local", 1, 0.13),
+                          training("dense", 0, 0.98), training("dense", 1, 1.0)};
+  all[4].status = "NOT_LEARNED";
+  return all;
+}
+
+std::string shown(const TableRequest& request) {
+  return table(records(), request);
+}
+
+constexpr const char* kText = R"(Speed: median ms (kernel forward, 8 heads of 64, 1 thread)
+variant   256   512  x dense at 512
+dense    3.00  13.0            1.00
+local    1.50  3.25            4.00
+
+Memory at length 512: MiB beside inputs and outputs (kernel forward, 8 heads of 64, 1 thread)
+variant  workspace  by formula  process peak
+dense         1.00        1.00  -
+local         1.00        1.00  -
+
+Training: mean over seeds
+variant  recall tokens/s  recall MiB  recall parameters
+dense               5000        1.00               1234
+local               5000        1.00               1234
+
+Accuracy: % of the test split, weights best on validation; mean ± standard deviation over seeds
+variant                             recall
+dense                           99.0 ± 1.4
+local       12.0 ± 1.4 (1 of 2 NOT_LEARNED)
+(chance)                              10.0
+(majority)                            12.5
+
+Machine: Test CPU, 2 cores, x86-64-v3.
+2 seeds: with fewer than 5, nothing is claimed about seeds.
+)";
+
+TEST(Table, SummaryForATerminal) {
+  EXPECT_EQ(shown({}), kText);
+}
+
+const TableRequest kAccuracy{.view = "accuracy",
+                             .columns = {"variant", "seeds", "test_accuracy_percent"}};
+
+TableRequest accuracy_as(const std::string& format) {
+  TableRequest request = kAccuracy;
+  request.format = format;
+  return request;
+}
+
+TEST(Table, Markdown) {
+  EXPECT_EQ(shown(accuracy_as("md")), R"(| variant | seeds | test_accuracy_percent |
+|---|---:|---:|
+| dense | 2 | 99.0 ± 1.4 |
+| local | 2 | 12.0 ± 1.4 (1 of 2 NOT_LEARNED) |
+
+- Machine: Test CPU, 2 cores, x86-64-v3.
+- 2 seeds: with fewer than 5, nothing is claimed about seeds.
+)");
+}
+
+TEST(Table, Tex) {
+  EXPECT_EQ(shown(accuracy_as("tex")), R"(\begin{table}
+\centering
+\begin{tabular}{lrr}
+\toprule
+variant & seeds & test\_accuracy\_percent \\
+\midrule
+dense & 2 & 99.0 $\pm$ 1.4 \\
+local & 2 & 12.0 $\pm$ 1.4 (1 of 2 NOT\_LEARNED) \\
+\bottomrule
+\end{tabular}
+\end{table}
+
+\noindent{\footnotesize Machine: Test CPU, 2 cores, x86-64-v3.}\par
+\noindent{\footnotesize 2 seeds: with fewer than 5, nothing is claimed about seeds.}\par
+)");
+}
+
+TEST(Table, Csv) {
+  EXPECT_EQ(
+      shown(accuracy_as("csv")),
+      R"(variant,seeds,test_accuracy_percent,test_accuracy_percent deviation,test_accuracy_percent remark
+dense,2,99.0,1.4,
+local,2,12.0,1.4,1 of 2 NOT_LEARNED
+# Machine: Test CPU, 2 cores, x86-64-v3.
+# 2 seeds: with fewer than 5, nothing is claimed about seeds.
+)");
+}
+
+TEST(Table, JsonLines) {
+  EXPECT_EQ(shown(accuracy_as("jsonl")),
+            R"({"variant":"dense","seeds":2,"test_accuracy_percent":99.0,)"
+            R"("test_accuracy_percent deviation":1.4,"test_accuracy_percent remark":null})"
+            "\n"
+            R"({"variant":"local","seeds":2,"test_accuracy_percent":12.0,)"
+            R"("test_accuracy_percent deviation":1.4,)"
+            R"("test_accuracy_percent remark":"1 of 2 NOT_LEARNED"})"
+            "\n");
+}
+
+TEST(Table, Json) {
+  TableRequest request{
+      .view = "speed", .format = "json", .filter = "dense", .columns = {"length", "median_ms"}};
+  EXPECT_EQ(shown(request), R"({
+  "tables": [
+    {
+      "title": "",
+      "rows": [
+        {
+          "length": 256,
+          "median_ms": 3.0
+        },
+        {
+          "length": 512,
+          "median_ms": 13.0
+        }
+      ]
+    }
+  ],
+  "notes": [
+    "Machine: Test CPU, 2 cores, x86-64-v3.",
+    "2 seeds: with fewer than 5, nothing is claimed about seeds."
+  ]
+}
+)");
+}
+
+TEST(Table, DoesNotDependOnTheOrderOfRecords) {
+  std::vector<Record> all = records();
+  const std::string before = table(all, {});
+  std::ranges::reverse(all);
+  EXPECT_EQ(table(all, {}), before);
+}
+
+TEST(Table, SortsAndFilters) {
+  const std::string sorted = shown({.view = "speed",
+                                    .format = "csv",
+                                    .sort = "-median_ms",
+                                    .columns = {"variant", "median_ms"}});
+  EXPECT_EQ(sorted.substr(0, sorted.find('#')),
+            "variant,median_ms\ndense,13.0\nlocal,3.25\ndense,3.00\nlocal,1.50\n");
+  const std::string local = shown({.filter = "^local.*train"});
+  EXPECT_EQ(local.find("dense"), std::string::npos);
+  EXPECT_EQ(local.find("Speed"), std::string::npos);
+}
+
+TEST(Table, ComparesTimesOnlyWithinOneGroup) {
+  const std::vector<Record> all{timing("dense", 256, 3, "one"), timing("local", 256, 1.5, "two")};
+  const std::string text =
+      table(all, {.view = "speed", .format = "csv", .columns = {"variant", "times_dense"}});
+  EXPECT_EQ(text.substr(0, text.find('#')), "variant,times_dense\ndense,1.00\nlocal,-\n");
+}
+
+TEST(Table, ShowsOptionsThatDiffer) {
+  std::vector<Record> all{training("linformer", 0, 0.5), training("linformer", 1, 0.5)};
+  all[0].options = {{"rank", Index{8}}, {"sharing", std::string("layer")}};
+  all[1].options = {{"rank", Index{16}}, {"sharing", std::string("layer")}};
+  const std::string text =
+      table(all, {.view = "accuracy", .format = "csv", .columns = {"variant", "seeds"}});
+  EXPECT_NE(text.find("linformer[rank=8],1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("Options: linformer[rank=8|16,sharing=layer]."), std::string::npos) << text;
+  all[1].options = all[0].options;
+  all[0].settings = {{"train.learning_rate", 0.5}};
+  all[1].settings = {{"train.learning_rate", 0.25}};
+  const std::string settings = table(all, {.view = "accuracy", .format = "csv"});
+  EXPECT_NE(settings.find("linformer learning_rate=0.5,"), std::string::npos) << settings;
+}
+
+TEST(Table, SaysWhatFailedAndWhatIsStale) {
+  std::vector<Record> all = records();
+  all[0].status = "OOM", all[0].error = "not enough memory", all[0].time_ns_median.reset();
+  all[6].partial = true;
+  TableRequest request;
+  request.stale = [](const Record& r) { return r.seed == 1; };
+  const std::string text = table(all, request);
+  EXPECT_NE(text.find("local     OOM  3.25"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 of 8 records are stale"), std::string::npos) << text;
+  EXPECT_NE(text.find("PARTIAL: 1 records"), std::string::npos) << text;
+  EXPECT_NE(text.find("OOM: local: not enough memory"), std::string::npos) << text;
+}
+
+TEST(Table, OfTheSameCellTheNewestCounts) {
+  std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
+  all[0].date = "2026-01-02T00:00:00Z", all[1].date = "2026-01-01T00:00:00Z";
+  const std::string text = table(all, accuracy_as("csv"));
+  EXPECT_NE(text.find("dense,1,50.0"), std::string::npos) << text;
+}
+
+TEST(Table, RefusesWhatItDoesNotKnow) {
+  EXPECT_ERROR(shown({.view = "acuracy"}), "did you mean 'accuracy'");
+  EXPECT_ERROR(shown({.format = "cvs"}), "did you mean 'csv'");
+  EXPECT_ERROR(shown({.view = "speed", .sort = "medain_ms"}), "did you mean 'median_ms'");
+  EXPECT_ERROR(shown({.view = "speed", .columns = {"lenght"}}), "did you mean 'length'");
+  EXPECT_ERROR(shown({.filter = "("}), "bad --filter '('");
+  EXPECT_ERROR(shown({.filter = "nothing here"}), "none of 8 records");
+  EXPECT_ERROR(table({}, {}), "no records");
+}
+
+}  // namespace
+}  // namespace arena
