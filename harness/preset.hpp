@@ -13,16 +13,16 @@ namespace arena {
 
 /// Every variant on every task with every seed and every combination of settings.
 struct TrainTable {
-  std::string place;                         // "quick.toml:12", for messages
-  std::vector<std::string> variants, tasks;  // "linformer[rank=64]"
+  std::string place{};                           // "quick.toml:12", for messages
+  std::vector<std::string> variants{}, tasks{};  // "linformer[rank=64]"
   std::vector<std::uint64_t> seeds{0};
   std::map<std::string, std::vector<std::string>> settings{};  // "model.layers" -> texts
 };
 
 /// Every combination of shape values is one timing group of all variants.
 struct BenchTable {
-  std::string place;
-  std::vector<std::string> variants;
+  std::string place{};
+  std::vector<std::string> variants{};
   std::vector<Index> lengths{1024};
   std::vector<std::string> passes{"forward"}, scopes{"kernel"};
   std::vector<Index> threads{1}, heads{8}, head_dims{64}, batches{1};
@@ -31,10 +31,10 @@ struct BenchTable {
 };
 
 struct Preset {
-  std::string name;
-  std::string summary;
-  std::vector<TrainTable> train;
-  std::vector<BenchTable> bench;
+  std::string name{};
+  std::string summary{};
+  std::vector<TrainTable> train{};
+  std::vector<BenchTable> bench{};
 };
 
 /// Reads TOML (design.md section 8). Throws Error with file, line, key and the nearest valid name.
@@ -46,9 +46,9 @@ Preset find_preset(const std::string& name_or_path);
 
 /// What the command line picks from a preset; empty lists pick everything.
 struct Selection {
-  std::vector<std::string> variants, tasks;
-  std::vector<Index> lengths;
-  std::vector<std::uint64_t> seeds;
+  std::vector<std::string> variants{}, tasks{};
+  std::vector<Index> lengths{};
+  std::vector<std::uint64_t> seeds{};
 };
 
 /// A name without brackets picks the entries of that name as the preset writes them; any other

@@ -10,8 +10,8 @@
 namespace arena {
 
 struct SweepSetup {
-  std::string out;  // result folder
-  std::string data_dir;
+  std::string out{};  // result folder
+  std::string data_dir{};
   Index jobs = 1;           // trainings at once; timings run alone
   Index threads = 0;        // of each training; 0: what the machine has, shared among the jobs
   double time_limit_s = 0;  // of one unit; 0: none
