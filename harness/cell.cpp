@@ -1,9 +1,11 @@
 #include "harness/cell.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
 #include "harness/environment.hpp"
+#include "harness/model/model.hpp"
 
 namespace arena {
 namespace {
@@ -15,6 +17,18 @@ OptionTexts texts_of(const OptionValues& values, const std::string& prefix = "")
     if (name.starts_with(prefix)) texts[name.substr(prefix.size())] = option_text(value);
   }
   return texts;
+}
+
+/// "closed" where the model has as many parameters as one with dense attention, within 10%.
+std::string track_of(const Record& record, const TrainJob& job) {
+  constexpr double kClosedTrack = 0.1;
+  const Variant& dense = Registry<Variant>::find("dense");
+  const Model model(
+      dense, Options(dense.name, dense.options, {}), job.model,
+      {job.task.vocab_size(), job.task.num_classes(), job.task.max_len(), job.task.answer()});
+  const auto of_dense = static_cast<double>(model.parameters().size());
+  return std::abs(record.parameters.value_or(0) - of_dense) <= kClosedTrack * of_dense ? "closed"
+                                                                                       : "open";
 }
 
 Record train_cell(const Unit& unit, const CellSetup& setup) {
@@ -35,7 +49,7 @@ Record train_cell(const Unit& unit, const CellSetup& setup) {
   Workers workers(setup.threads);
   Record record = train(job, workers, setup.progress);
   record.threads = setup.threads;
-  record.partial = task->partial();
+  record.track = track_of(record, job);
   return record;
 }
 

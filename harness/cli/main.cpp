@@ -33,10 +33,16 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// The command that was named and the commands below it.
+/// The command that was named, below others.
 const CLI::App& innermost(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   return chosen.empty() ? app : innermost(*chosen.front());
+}
+
+/// "arena list variants".
+std::string full_name(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return app.get_name() + (chosen.empty() ? "" : " " + full_name(*chosen.front()));
 }
 
 /// One line for what the parser refused, with the nearest command or option.
@@ -55,7 +61,7 @@ std::string refusal(const CLI::App& app, const CLI::ParseError& error) {
   std::string text = error.what();
   if (!extras.empty()) text = fmt::format("unexpected argument '{}'", extras.front());
   std::ranges::replace(text, '\n', ' ');
-  return fmt::format("{} (arena {} --help)", text, command.get_name());
+  return fmt::format("{} ({} --help)", text, full_name(app));
 }
 
 int run(int argc, char** argv) {
