@@ -31,7 +31,7 @@ Record blank_record(const BenchShape& shape, const BenchVariant& chosen) {
   record.batch = shape.batch;
   record.causal = shape.causal;
   record.threads = shape.threads;
-  record.precision = "fp32";
+  record.precision = "float32";
   record.machine = machine_info();
   return record;
 }

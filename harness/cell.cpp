@@ -63,8 +63,25 @@ std::vector<Record> bench_cells(const Unit& unit, const CellSetup& setup) {
   return run_bench_group(group, setup.remark);
 }
 
-/// What was asked for and where it ran, over what was measured.
-Record completed(const Unit& unit, const UnitCell& cell, Record measured) {
+const char* status_of(Failure failure) {
+  switch (failure) {
+    case Failure::kUnsupported:
+      return "UNSUPPORTED";
+    case Failure::kNoData:
+      return "NO_DATA";
+    case Failure::kIncorrect:
+      return "INCORRECT";
+    case Failure::kDiverged:
+      return "DIVERGED";
+    case Failure::kError:
+      break;
+  }
+  return "ERROR";
+}
+
+}  // namespace
+
+Record completed_record(const Unit& unit, const UnitCell& cell, Record measured) {
   const Record planned = planned_record(unit, cell);
   measured.id = planned.id;
   measured.kind = planned.kind;
@@ -90,24 +107,6 @@ Record completed(const Unit& unit, const UnitCell& cell, Record measured) {
   return measured;
 }
 
-const char* status_of(Failure failure) {
-  switch (failure) {
-    case Failure::kUnsupported:
-      return "UNSUPPORTED";
-    case Failure::kNoData:
-      return "NO_DATA";
-    case Failure::kIncorrect:
-      return "INCORRECT";
-    case Failure::kDiverged:
-      return "DIVERGED";
-    case Failure::kError:
-      break;
-  }
-  return "ERROR";
-}
-
-}  // namespace
-
 std::vector<Record> run_unit(const Unit& unit, const CellSetup& setup) {
   try {
     std::vector<Record> measured;
@@ -119,7 +118,7 @@ std::vector<Record> run_unit(const Unit& unit, const CellSetup& setup) {
     check(measured.size() == unit.cells.size(), "{} records for {} cells", measured.size(),
           unit.cells.size());
     for (std::size_t i = 0; i < measured.size(); ++i) {
-      measured[i] = completed(unit, unit.cells[i], std::move(measured[i]));
+      measured[i] = completed_record(unit, unit.cells[i], std::move(measured[i]));
     }
     return measured;
   } catch (const Stopped&) {
@@ -140,7 +139,7 @@ std::vector<Record> failed_records(const Unit& unit, const std::string& status,
     Record record;
     record.status = status;
     record.error = error;
-    records.push_back(completed(unit, cell, std::move(record)));
+    records.push_back(completed_record(unit, cell, std::move(record)));
   }
   return records;
 }

@@ -26,6 +26,9 @@ struct CellSetup {
 /// that is not to be had becomes OOM, any other exception ERROR. Throws only Stopped.
 std::vector<Record> run_unit(const Unit& unit, const CellSetup& setup);
 
+/// A measured record with what was asked for and where it ran: identity, settings, build, machine.
+Record completed_record(const Unit& unit, const UnitCell& cell, Record measured);
+
 /// Records that say why a unit could not be run to its end: CRASHED, TIMEOUT, OOM.
 std::vector<Record> failed_records(const Unit& unit, const std::string& status,
                                    const std::string& error);

@@ -1,9 +1,12 @@
 #include "harness/bench.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "harness/cell.hpp"
 #include "harness/cli/bench_table.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/google.hpp"
@@ -11,6 +14,8 @@
 #include "harness/meter.hpp"
 #include "harness/model/make.hpp"
 #include "harness/peak.hpp"
+#include "harness/unit.hpp"
+#include "results/store.hpp"
 
 namespace arena {
 namespace {
@@ -37,6 +42,7 @@ struct BenchArguments {
   Index repetitions = 9;
   bool causal = false;
   bool json = false;
+  std::string out;
   std::string memory_of;
 };
 
@@ -123,8 +129,41 @@ void print_machine() {
              limits.l1_flops_per_s / 1e9, 100 * measure_noise().spread);
 }
 
-bool is_failure(const Record& record) {
-  return record.status != "OK" && record.status != "UNSUPPORTED";
+/// The group as a sweep plans it: the same cells have the same ids.
+Unit unit_of(const BenchGroup& group) {
+  Unit unit;
+  unit.shape = group.shape;
+  unit.repetitions = group.repetitions;
+  for (const BenchVariant& variant : group.variants) {
+    unit.cells.push_back({.variant = variant.name, .options = variant.options.values()});
+  }
+  return bench_unit(std::move(unit));
+}
+
+/// A line that the next one replaces on a terminal; elsewhere lines follow each other.
+void show_progress(const std::string& text) {
+  if (isatty(STDERR_FILENO) == 1) {
+    fmt::print(stderr, "\r\033[K{}", text);
+  } else if (!text.empty()) {
+    fmt::print(stderr, "{}\n", text);
+  }
+}
+
+/// Runs one group; its records are complete, and saved where a folder was named.
+std::vector<Record> measure(const BenchGroup& group, GoogleBenchmark& google,
+                            const std::string& out) {
+  const Unit unit = unit_of(group);
+  std::vector<Record> records = run_bench_group(group, google, show_progress);
+  show_progress("");
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i] = completed_record(unit, unit.cells[i], std::move(records[i]));
+  }
+  if (out.empty()) return records;
+  const Store store(out);
+  const std::vector<std::string> lines = {unit_line(unit)};
+  store.add_to_plan(lines);
+  for (const Record& record : records) store.save(record);
+  return records;
 }
 
 int run_bench(const BenchArguments& arguments, const std::vector<std::string>& flags) {
@@ -134,16 +173,14 @@ int run_bench(const BenchArguments& arguments, const std::vector<std::string>& f
   std::vector<std::string> lines;
   bool failed = false;
   for (const BenchGroup& group : groups) {
-    const std::vector<Record> records = run_bench_group(
-        group, google, [](const std::string& text) { fmt::print(stderr, "\r\033[K{}", text); });
-    fmt::print(stderr, "\r\033[K");
-    failed = failed || std::ranges::any_of(records, is_failure);
-    if (arguments.json) {
-      for (const Record& record : records) lines.push_back(to_json(record));
-    } else {
-      fmt::print("{}\n", bench_table(group, records));
-      std::fflush(stdout);
+    const std::vector<Record> records = measure(group, google, arguments.out);
+    for (const Record& record : records) {
+      failed = failed || is_failure(record.status);
+      lines.push_back(to_json(record));
     }
+    if (arguments.json) continue;
+    fmt::print("{}\n", bench_table(group, records));
+    std::fflush(stdout);
   }
   if (arguments.json) fmt::print("[{}]\n", fmt::join(lines, ",\n "));
   return failed ? kSomeFailed : 0;
@@ -175,6 +212,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--threads", to.threads, "1,2: one group for each");
   command->add_option("--repetitions", to.repetitions, "timed rounds over the variants");
   command->add_flag("--json", to.json, "print an array of records instead of tables");
+  command->add_option("--out", to.out, "folder to save the records in, as a sweep does");
   command->add_option("--memory-of", to.memory_of)->group("");
   command->footer(kExamples);
   command->allow_extras();
