@@ -21,6 +21,7 @@ class Recall final : public Task {
  public:
   explicit Recall(const Options& options)
       : pairs_(options.integer("pairs")),
+        min_pairs_(options.integer("min_pairs") > 0 ? options.integer("min_pairs") : pairs_),
         keys_(options.integer("keys")),
         values_(options.integer("values")),
         gap_(options.integer("gap")),
@@ -28,6 +29,7 @@ class Recall final : public Task {
         data_seed_(options.integer("data_seed")) {
     check(pairs_ <= keys_, "recall: pairs={} is more than keys={}; keys of a sequence differ",
           pairs_, keys_);
+    check(min_pairs_ <= pairs_, "recall: min_pairs={} is more than pairs={}", min_pairs_, pairs_);
     check(queries_ <= pairs_, "recall: queries={} is more than pairs={}; each pair is asked once",
           queries_, pairs_);
     check(enough_sequences(), "recall: fewer than {} different sequences, too few for three splits",
@@ -54,8 +56,8 @@ class Recall final : public Task {
   }
 
   std::string dataset_hash() const override {
-    const std::string text = fmt::format("recall-1 {} {} {} {} {} {}", pairs_, keys_, values_, gap_,
-                                         queries_, data_seed_);
+    const std::string text = fmt::format("recall-1 {} {} {} {} {} {} {}", pairs_, min_pairs_, keys_,
+                                         values_, gap_, queries_, data_seed_);
     return fmt::format("{:016x}", fnv1a(text));
   }
 
@@ -77,7 +79,9 @@ class Recall final : public Task {
     const std::vector<Index> keys = stream.permutation(keys_);
     Sample sample;
     std::vector<std::int32_t> values;
-    for (Index p = 0; p < pairs_; ++p) {
+    const Index pairs =
+        min_pairs_ < pairs_ ? min_pairs_ + stream.below(pairs_ - min_pairs_ + 1) : pairs_;
+    for (Index p = 0; p < pairs; ++p) {
       values.push_back(static_cast<std::int32_t>(stream.below(values_)));
       sample.tokens.push_back(static_cast<std::int32_t>(keys[static_cast<std::size_t>(p)]));
       sample.tokens.push_back(values.back() + static_cast<std::int32_t>(keys_));
@@ -85,8 +89,8 @@ class Recall final : public Task {
     sample.tokens.insert(sample.tokens.end(), static_cast<std::size_t>(gap_),
                          static_cast<std::int32_t>(keys_ + values_));
     sample.labels.assign(sample.tokens.size(), kNotScored);
-    const std::vector<Index> order = stream.permutation(pairs_);
-    for (Index q = 0; q < queries_; ++q) {
+    const std::vector<Index> order = stream.permutation(pairs);
+    for (Index q = 0; q < std::min(queries_, pairs); ++q) {
       const auto p = static_cast<std::size_t>(order[static_cast<std::size_t>(q)]);
       sample.tokens.push_back(static_cast<std::int32_t>(keys[p]));
       sample.labels.push_back(values[p]);
@@ -96,7 +100,7 @@ class Recall final : public Task {
 
   std::int32_t commonest_value(const Sample& sample) const;
 
-  Index pairs_, keys_, values_, gap_, queries_, data_seed_;
+  Index pairs_, min_pairs_, keys_, values_, gap_, queries_, data_seed_;
 };
 
 /// The best constant, and the value that stands most often among the sequence's own pairs: what
@@ -122,8 +126,10 @@ std::vector<Baseline> Recall::baselines() const {
 
 std::int32_t Recall::commonest_value(const Sample& sample) const {
   std::vector<Index> counts(static_cast<std::size_t>(values_), 0);
-  for (Index p = 0; p < pairs_; ++p) {
-    ++counts[static_cast<std::size_t>(sample.tokens[static_cast<std::size_t>(2 * p + 1)] - keys_)];
+  for (std::size_t at = 1; at < sample.tokens.size() && sample.tokens[at] >= keys_ &&
+                           sample.tokens[at] < keys_ + values_;
+       at += 2) {
+    ++counts[static_cast<std::size_t>(sample.tokens[at] - keys_)];
   }
   return static_cast<std::int32_t>(std::ranges::max_element(counts) - counts.begin());
 }
@@ -148,11 +154,15 @@ const Register<TaskInfo> kRecall{{
     .summary = "multi-query associative recall: which value stood behind this key?",
     .answer = Answer::kPositionLabels,
     .source = "Arora et al., Zoology, 2023, section 3",
-    .options = {integer_option("pairs", 8, 1, 4096, "key-value pairs in front"),
+    .options = {integer_option("pairs", 8, 1, 4096, "key-value pairs in front, at most"),
+                integer_option("min_pairs", 0, 0, 4096,
+                               "at least; few pairs are learnt first and make the rest learnable "
+                               "(0: always `pairs`)"),
                 integer_option("keys", 16, 1, 100000, "different keys"),
                 integer_option("values", 16, 2, 100000, "different values"),
                 integer_option("gap", 20, 0, 100000, "filler tokens between pairs and queries"),
-                integer_option("queries", 0, 0, 4096, "scored positions at the end; 0: all pairs"),
+                integer_option("queries", 0, 0, 4096,
+                               "scored positions at the end, at most; 0: all pairs"),
                 integer_option("data_seed", 0, 0, 1 << 30, "which data set")},
     .make = [](const TaskSetup&,
                const Options& options) { return std::make_unique<Recall>(options); },
