@@ -20,6 +20,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 std::span<float> span_of(Eigen::ArrayXf& values) {
   return {values.data(), static_cast<std::size_t>(values.size())};
 }
+std::span<const float> span_of(const Eigen::ArrayXf& values) {
+  return {values.data(), static_cast<std::size_t>(values.size())};
+}
 
 Index evaluation_samples(const TrainJob& job) {
   const Index whole = job.task.size(Split::kValidation);
@@ -79,26 +82,10 @@ Training::Training(const TrainJob& job, Workers& workers)
 
 void Training::step() {
   const auto begin = std::chrono::steady_clock::now();
-  const Index batch = batch_.size();
-  batch_.fill(job_.task, order_, state_.step * batch, team_);
+  batch_.fill(job_.task, order_, state_.step * batch_.size(), team_);
   note_batch();
-  const float score_scale = 1 / static_cast<float>(std::max(Index{1}, batch_.scored()));
-  const float auxiliary_scale = 1 / static_cast<float>(batch);
-  team_.for_each(static_cast<Index>(shards_.size()), [&](Index s, const Team& worker) {
-    Shard& shard = shards_[static_cast<std::size_t>(s)];
-    shard.grads.setZero();
-    shard.statistics.setZero();
-    shard.loss = 0;
-    shard.correct = 0;
-    const ModelGrads grads{span_of(shard.grads), span_of(shard.statistics)};
-    batch_.for_each_in_shard(s, static_cast<Index>(shards_.size()), [&](Index i) {
-      const SampleScore score =
-          model_.forward_backward(call_of(i, worker), batch_.sample(i), last_values(),
-                                  {score_scale, auxiliary_scale}, grads);
-      shard.loss += score.loss * score_scale + score.auxiliary_loss * auxiliary_scale;
-      shard.correct += score.correct;
-    });
-  });
+  team_.for_each(static_cast<Index>(shards_.size()),
+                 [&](Index s, const Team& worker) { run_shard(s, worker); });
   note_losses();
   sum_shards();
   optimizer_.update(team_, state_.step, span_of(weights_), span_of(shards_[0].grads));
@@ -110,6 +97,23 @@ void Training::step() {
   training_s_ += seconds_since(begin);
   tokens_here_ += batch_.tokens();
   if (state_.step % evaluate_every_ == 0 || finished()) evaluate_validation();
+}
+
+void Training::run_shard(Index index, const Team& team) {
+  Shard& shard = shards_[static_cast<std::size_t>(index)];
+  shard.grads.setZero();
+  shard.statistics.setZero();
+  shard.loss = 0;
+  shard.correct = 0;
+  const LossScale scale{.score = 1 / static_cast<float>(std::max(Index{1}, batch_.scored())),
+                        .auxiliary = 1 / static_cast<float>(batch_.size())};
+  const ModelGrads grads{span_of(shard.grads), span_of(shard.statistics)};
+  batch_.for_each_in_shard(index, static_cast<Index>(shards_.size()), [&](Index i) {
+    const SampleScore score =
+        model_.forward_backward(call_of(i, team), batch_.sample(i), last_values(), scale, grads);
+    shard.loss += score.loss * scale.score + score.auxiliary_loss * scale.auxiliary;
+    shard.correct += score.correct;
+  });
 }
 
 Call Training::call_of(Index sequence, const Team& team) const {
@@ -199,17 +203,16 @@ void Training::evaluate_validation() {
   best_buffers_ = buffers_;
 }
 
-std::vector<CheckpointBuffer> Training::checkpoint_buffers() const {
-  auto& optimizer = const_cast<Optimizer&>(optimizer_);
+std::vector<CheckpointBuffer> Training::checkpoint_buffers() {
   return {{"weights", model_.parameters(), span_of(weights_)},
           {"buffers", model_.buffers(), span_of(buffers_)},
           {"best_weights", model_.parameters(), span_of(best_weights_)},
           {"best_buffers", model_.buffers(), span_of(best_buffers_)},
-          {"first_moment", model_.parameters(), optimizer.first_moment()},
-          {"second_moment", model_.parameters(), optimizer.second_moment()}};
+          {"first_moment", model_.parameters(), optimizer_.first_moment()},
+          {"second_moment", model_.parameters(), optimizer_.second_moment()}};
 }
 
-void Training::save() const {
+void Training::save() {
   if (job_.checkpoint.empty()) return;
   save_checkpoint(job_.checkpoint, identity_of(job_), state_, checkpoint_buffers());
 }

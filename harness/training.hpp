@@ -21,7 +21,7 @@ class Training {
   /// One update; throws Error (Failure::kDiverged) on a loss that is not finite. At the steps of
   /// `evaluate_every` and at the last one, scores the validation split and keeps the best weights.
   void step();
-  void save() const;
+  void save();
 
   const TrainState& state() const { return state_; }
   const Model& model() const { return model_; }
@@ -47,13 +47,13 @@ class Training {
     Index correct = 0;
   };
 
-  void run_shard(Index index, float score_scale, float auxiliary_scale);
+  void run_shard(Index index, const Team& team);
   void sum_shards();
   void note_batch();
   void note_losses();
   void evaluate_validation();
   Call call_of(Index sequence, const Team& team) const;
-  std::vector<CheckpointBuffer> checkpoint_buffers() const;
+  std::vector<CheckpointBuffer> checkpoint_buffers();
 
   const TrainJob& job_;
   Team team_;
@@ -61,7 +61,7 @@ class Training {
   Optimizer optimizer_;
   Index evaluate_every_, validation_samples_, curve_every_;
   TrainState state_;
-  mutable Eigen::ArrayXf weights_, buffers_, best_weights_, best_buffers_;
+  Eigen::ArrayXf weights_, buffers_, best_weights_, best_buffers_;
   std::vector<Shard> shards_;
   EpochOrder order_;
   Batch batch_;

@@ -71,7 +71,7 @@ class Dense final : public AttentionHead {
     const float row_max = seen.maxCoeff();
     seen = (seen - row_max).exp();
     const float sum = seen.sum();
-    seen /= sum;
+    seen *= 1 / sum;
     return row_max + std::log(sum);
   }
 

@@ -1,5 +1,6 @@
 #include "harness/core/check.hpp"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -26,6 +27,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+void fail_with(fmt::string_view format, fmt::format_args args) {
+  throw Error(fmt::vformat(format, args));
+}
 
 std::string unknown_name(std::string_view kind, std::string_view name,
                          std::span<const std::string> candidates) {

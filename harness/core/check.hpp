@@ -1,7 +1,7 @@
 #pragma once
 // Errors that a user can cause: one type, one line of text, thrown through check().
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <span>
 #include <stdexcept>
@@ -23,9 +23,12 @@ class Error : public std::runtime_error {
   Failure failure_;
 };
 
+/// Throws Error with the formatted message; out of line, so that callers stay small.
+[[noreturn]] void fail_with(fmt::string_view format, fmt::format_args args);
+
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(fmt::format(format, std::forward<Args>(args)...));
+  fail_with(format, fmt::make_format_args(args...));
 }
 
 /// Throws Error with the formatted message unless `condition` holds.

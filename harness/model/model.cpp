@@ -9,8 +9,6 @@
 namespace arena {
 namespace {
 
-constexpr float kEmbeddingDeviation = 0.02F;
-
 /// The options' value, or what the task needs where they say 0; never less than that.
 Index table_rows(const Options& options, const char* name, Index needed) {
   const Index rows = options.integer(name);
@@ -43,6 +41,8 @@ std::vector<OptionSpec> model_options() {
           integer_option("vocab_rows", 0, 0, 1 << 24, "rows of the token table (0: the task's)"),
           integer_option("position_rows", 0, 0, 1 << 24,
                          "rows of the position table (0: the task's longest sequence)"),
+          real_option("embedding_std", 1, 0, 100,
+                      "of the initial token and position tables (LRA's token table: 1)"),
           real_option("norm_eps", 1e-5, 1e-12, 1, "added to the variance in LayerNorm")};
 }
 
@@ -68,15 +68,16 @@ Model::Model(const Variant& variant, const Options& variant_options, const Optio
                            .norm_epsilon = static_cast<float>(model_options.real("norm_eps"))});
   check(encoder_->num_streams() <= static_cast<Index>(kMaxStreams), "{} has {} streams, at most {}",
         variant.name, encoder_->num_streams(), kMaxStreams);
+  const auto embedding_std = static_cast<float>(model_options.real("embedding_std"));
   const std::vector<ParameterSpec> embedding{
       {.name = "token",
        .rows = table_rows(model_options, "vocab_rows", shape.vocab_size),
        .cols = dim_,
-       .init = Init::normal(kEmbeddingDeviation)},
+       .init = Init::normal(embedding_std)},
       {.name = "position",
        .rows = position_rows_,
        .cols = dim_,
-       .init = Init::normal(kEmbeddingDeviation)}};
+       .init = Init::normal(embedding_std)}};
   const std::string shared = "shared.";
   embedding_slices_ = parameters_.add(embedding, "embedding.", shared);
   for (Index l = 0; l < num_layers_; ++l) {

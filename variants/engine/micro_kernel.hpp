@@ -17,8 +17,8 @@ constexpr Index round_up(Index count, Index multiple) {
 
 // 16 accumulators of 32 registers, or 12 of 16: enough to hide a multiply-add's latency, and fewer
 // loads than multiply-adds.
-constexpr int kTileRows = simd::kManyRegisters ? 8 : 4;
-constexpr int kTileVectors = simd::kManyRegisters ? 2 : 3;
+constexpr int kTileRows = simd::kManyRegisters ? 8 : 6;
+constexpr int kTileVectors = 2;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
 
 constexpr Index kCacheLine = 16;  // floats
@@ -89,7 +89,7 @@ struct Accumulators {
   template <class Operand>
   ARENA_INLINE void step(const Operand& a, Index t, const float* b) {
     simd::Vec lanes[Vectors];
-    for (int c = 0; c < Vectors; ++c) lanes[c] = simd::load(b + c * simd::kWidth);
+    for (int c = 0; c < Vectors; ++c) lanes[c] = simd::load_once(b + c * simd::kWidth);
     for (int r = 0; r < kTileRows; ++r) {
       const simd::Vec factor(a.at(r, t));
       for (int c = 0; c < Vectors; ++c) at[r][c] = factor * lanes[c] + at[r][c];

@@ -5,7 +5,7 @@
 namespace arena {
 namespace {
 
-constexpr Index kRowBlock = 64;  // a multiple of kTileRows
+constexpr Index kRowBlock = 64 / kTileRows * kTileRows;
 constexpr Index kPanels = std::max(Index{1}, 64 / kTileLanes);
 constexpr Index kColBlock = kPanels * kTileLanes;
 constexpr Index kDepthBlock = 128;

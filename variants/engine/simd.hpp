@@ -36,6 +36,13 @@ inline bool any(Mask mask) {
   return xsimd::any(mask);
 }
 
+/// Loads once into a register. Without it gcc folds the load into each multiply-add that uses x.
+[[gnu::always_inline]] inline Vec load_once(const float* from) {
+  Vec x = load(from);
+  asm("" : "+v"(x.data));
+  return x;
+}
+
 /// 0, 1, 2, ... in the lanes.
 inline Vec iota() {
   alignas(64) static constexpr float kCounts[16] = {0, 1, 2,  3,  4,  5,  6,  7,

@@ -26,7 +26,7 @@ Index group_count(Index query_len) {
   return std::clamp(query_len / (8 * kTileLanes), kGroupsMin, kGroupsMax);
 }
 
-constexpr Index kKeyBlock = 128;
+constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
 
 /// One group's running state, each row kTileLanes wide.
 struct Group {

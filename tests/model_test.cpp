@@ -1,0 +1,233 @@
+#include "harness/model/model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/gradient_check.hpp"
+#include "tests/tiny_tasks.hpp"
+
+namespace arena {
+namespace {
+
+Options model_with(const OptionTexts& texts) {
+  return {"model", model_options(), texts};
+}
+
+const Variant& dense() {
+  return Registry<Variant>::find("dense");
+}
+
+ModelShape shape_of(const Task& task) {
+  return {task.vocab_size(), task.num_classes(), task.max_len(), task.answer()};
+}
+
+/// A model with its buffers, on the heap of the test.
+struct Instance {
+  Instance(const Variant& variant, const Task& task, const OptionTexts& options)
+      : model(variant, Options(variant.name, variant.options, {}), model_with(options),
+              shape_of(task)),
+        weights(static_cast<std::size_t>(model.parameters().size())),
+        buffers(static_cast<std::size_t>(model.buffers().size())),
+        grads(weights.size()),
+        statistics(static_cast<std::size_t>(model.statistics().size())) {
+    model.parameters().initialise(RandomKey(5), weights);
+    model.buffers().initialise(RandomKey(6), buffers);
+    // Norm scales and biases away from ones and zeros, so that errors in them show.
+    std::vector<float> noise(weights.size());
+    fill_normal(RandomKey(8), 0.2F, View(noise.data(), 1, static_cast<Index>(noise.size())));
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += noise[i];
+  }
+  ModelValues values() const { return {weights, buffers}; }
+  SampleScore forward_backward(const Call& call, const Sample& sample, LossScale scale) {
+    return model.forward_backward(call, sample, values(), scale, {grads, statistics});
+  }
+
+  Model model;
+  std::vector<float> weights, buffers, grads, statistics;
+};
+
+const OptionTexts kTiny{
+    {"dim", "12"}, {"heads", "2"}, {"hidden", "20"}, {"dropout", "0"}, {"head_hidden", "10"}};
+
+struct GradientCase {
+  const char* name;
+  bool counting;
+  Answer answer;
+  const char* dropout;
+  Index max_len;
+};
+
+class ModelGradient : public ::testing::TestWithParam<GradientCase> {};
+
+TEST_P(ModelGradient, IsTheDerivativeOfTheLoss) {
+  const GradientCase& c = GetParam();
+  const ByHeart task(c.answer, 8, c.max_len);
+  OptionTexts options = kTiny;
+  options["dropout"] = c.dropout;
+  Instance it(c.counting ? counting_variant() : dense(), task, options);
+  Workers workers(1);
+  const Call call{.team = workers.team(), .key = RandomKey(3)};
+  const LossScale scale{.score = 0.5F, .auxiliary = 2};
+  const Sample sample = task.sample(Split::kTrain, 5);
+  const auto loss = [&] {
+    std::vector<float> unused(it.grads.size()), unused_statistics(it.statistics.size());
+    const SampleScore score =
+        it.model.forward_backward(call, sample, it.values(), scale, {unused, unused_statistics});
+    return 0.5 * score.loss + 2 * score.auxiliary_loss;
+  };
+  it.forward_backward(call, sample, scale);
+  std::uint64_t seed = 0;
+  for (const ParameterLayout::Entry& entry : it.model.parameters().entries()) {
+    const Slice& s = entry.slice;
+    SCOPED_TRACE(entry.name);
+    expect_gradient(View(it.weights.data() + s.offset, s.rows, s.cols),
+                    ConstView(it.grads.data() + s.offset, s.rows, s.cols), loss, ++seed, 1e-2,
+                    1e-2);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ModelGradient,
+    ::testing::Values(GradientCase{"sequence", false, Answer::kSequenceLabel, "0", 12},
+                      GradientCase{"positions", false, Answer::kPositionLabels, "0", 12},
+                      GradientCase{"dropout", false, Answer::kPositionLabels, "0.3", 12},
+                      GradientCase{"long", false, Answer::kPositionLabels, "0.1", 150},
+                      GradientCase{"counting", true, Answer::kSequenceLabel, "0", 12}),
+    [](const auto& parameter) { return parameter.param.name; });
+
+TEST(Model, AddsToGradientsAndRepeatsBitForBit) {
+  const ByHeart task(Answer::kPositionLabels);
+  Instance it(dense(), task, kTiny);
+  Workers workers(1);
+  const Call call{.team = workers.team(), .key = RandomKey(3)};
+  const Sample sample = task.sample(Split::kTrain, 3);
+  it.forward_backward(call, sample, {});
+  std::vector<float> twice = it.grads;
+  for (float& g : twice) g += g;
+  it.forward_backward(call, task.sample(Split::kTrain, 5), {});  // other use of the workspace
+  std::ranges::fill(it.grads, 0.0F);
+  it.forward_backward(call, sample, {});
+  it.forward_backward(call, sample, {});
+  for (std::size_t i = 0; i < twice.size(); ++i) {
+    EXPECT_NEAR(it.grads[i], twice[i], 1e-6F * (1 + std::abs(twice[i])));
+  }
+}
+
+TEST(Model, HasTheSameBitsOnAnyTeamEvenInOneLongSequence) {
+  const ByHeart task(Answer::kSequenceLabel, 8, 600);
+  std::vector<std::vector<float>> grads;
+  std::vector<double> losses, evaluated;
+  for (const Index threads : {1, 2, 3}) {
+    Instance it(dense(), task, kTiny);
+    Workers workers(threads);
+    const Call call{.team = workers.team(), .key = RandomKey(3)};
+    Sample sample = task.sample(Split::kTrain, 0);
+    sample.tokens.assign(557, 2);
+    for (std::size_t i = 0; i < sample.tokens.size(); i += 3) sample.tokens[i] = 5;
+    losses.push_back(it.forward_backward(call, sample, {}).loss);
+    evaluated.push_back(it.model.forward(call, sample, it.values(), {}).loss);
+    grads.push_back(it.grads);
+  }
+  EXPECT_EQ(losses[0], losses[1]);
+  EXPECT_EQ(losses[0], losses[2]);
+  EXPECT_EQ(grads[0], grads[1]);
+  EXPECT_EQ(grads[0], grads[2]);
+  EXPECT_EQ(evaluated[0], evaluated[2]);
+  EXPECT_EQ(evaluated[0], losses[0]);  // without dropout both passes compute the same
+}
+
+TEST(Model, StaysWithinItsFootprint) {
+  // The frame asserts its own limit in debug builds; here: a repeated pass takes no more memory.
+  const ByHeart task(Answer::kSequenceLabel, 8, 300);
+  Instance it(dense(), task, kTiny);
+  Workers workers(1);
+  const Call call{.team = workers.team(), .key = RandomKey(3)};
+  Sample sample = task.sample(Split::kTrain, 0);
+  sample.tokens.assign(300, 1);
+  it.forward_backward(call, sample, {});
+  const Index high = workers.high_water();
+  it.forward_backward(call, sample, {});
+  EXPECT_EQ(workers.high_water(), high);
+}
+
+Index parameters_of(const OptionTexts& options, Index classes, Index max_len) {
+  const Model model(dense(), Options("dense", dense().options, {}), model_with(options),
+                    {.vocab_size = 16, .num_classes = classes, .max_len = max_len});
+  return model.parameters().parameter_count();
+}
+
+// lra.md 6.1.
+TEST(Model, HasTheParameterCountsOfTheTwoLayerSetup) {
+  EXPECT_EQ(parameters_of({{"vocab_rows", "32"}, {"position_rows", "2048"}}, 10, 2000), 209802);
+  EXPECT_EQ(parameters_of({{"vocab_rows", "512"}, {"position_rows", "4096"}}, 2, 4000), 370562);
+  EXPECT_EQ(parameters_of({{"vocab_rows", "512"}}, 10, 1024), 174986);
+  EXPECT_EQ(parameters_of({{"vocab_rows", "512"}}, 2, 1024), 173954);
+}
+
+TEST(Model, RefusesWhatDoesNotFit) {
+  const auto make = [](const OptionTexts& options, const ModelShape& shape) {
+    return Model(dense(), Options("dense", dense().options, {}), model_with(options), shape);
+  };
+  const ModelShape shape{.vocab_size = 10, .num_classes = 2, .max_len = 20};
+  EXPECT_THROW(make({{"dim", "10"}, {"heads", "4"}}, shape), Error);
+  EXPECT_THROW(make({{"vocab_rows", "9"}}, shape), Error);
+  EXPECT_THROW(make({{"position_rows", "19"}}, shape), Error);
+  ModelShape sequence = shape;
+  sequence.answer = Answer::kSequence;
+  try {
+    make({}, sequence);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.failure(), Failure::kUnsupported);
+  }
+}
+
+TEST(Model, RefusesSamplesThatDoNotFit) {
+  const ByHeart task(Answer::kSequenceLabel);
+  Instance it(dense(), task, kTiny);
+  Workers workers(1);
+  const Call call{.team = workers.team()};
+  const auto refuse = [&](const std::vector<std::int32_t>& tokens) {
+    Sample sample{.tokens = tokens, .labels = {0}};
+    EXPECT_THROW(it.model.forward(call, sample, it.values(), {}), Error);
+  };
+  refuse({});
+  refuse(std::vector<std::int32_t>(13, 0));
+  refuse({0, 7});
+  refuse({-1});
+}
+
+TEST(MultiHead, AttendsAcrossToAContext) {
+  const arena::Setup setup{.num_heads = 2, .head_dim = 5, .model_dim = 8, .max_len = 80};
+  const auto layer = make_layer(dense(), setup, Options("dense", dense().options, {}));
+  ParameterLayout layout;
+  const std::vector<Slice> slices = layout.add(layer->parameters(), "", "");
+  std::vector<float> weights(static_cast<std::size_t>(layout.size())), grads(weights.size());
+  layout.initialise(RandomKey(1), weights);
+  Matrix x = random_matrix(1, 9, 8), context = random_matrix(2, 70, 8), y(9, 8);
+  Matrix d_x = Matrix::Ones(9, 8), d_context = Matrix::Ones(70, 8);
+  const Matrix d_y = random_matrix(3, 9, 8);
+  Workers workers(1);
+  const Call call{.team = workers.team()};
+  const Weights all{ConstSlices(weights.data(), slices), {}};
+  const auto loss = [&] {
+    layer->forward(call, {x, context}, all, y, nullptr, {});
+    return weighted_sum(y, d_y);
+  };
+  Workspace memory;
+  Frame frame = Frame::carve(memory, layer->footprint({9, 70}, call).frame);
+  layer->forward(call, {x, context}, all, y, &frame, {});
+  const Matrix with_frame = y;
+  loss();
+  EXPECT_EQ(with_frame, y);
+  layer->backward(call, {x, context}, all, d_y, 0, frame, {d_x, d_context},
+                  Slices(grads.data(), slices));
+  expect_gradient(x, d_x, loss, 1);
+  expect_gradient(context, d_context, loss, 2);
+  expect_gradient(View(weights.data() + slices[4].offset, 8, 10),
+                  ConstView(grads.data() + slices[4].offset, 8, 10), loss, 3);
+}
+
+}  // namespace
+}  // namespace arena

@@ -1,0 +1,264 @@
+#pragma once
+// One block of keys in the backward of tiled softmax attention (tiled_softmax_backward.cpp): keys
+// stand in the vector lanes, tiles of queries come by.
+//
+// key^T and value^T are packed once; for each tile of queries that sees the block:
+//   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - max_i - log2_sum_i)
+//   d_s[i][:] = p * (sum_d d_out[i][d] value^T[d][:] - shift_i),
+//                                          shift_i = <d_out_i, out_i> - d_log_sum_exp_i
+//   d_value^T[d][:] += sum_i d_out[i][d] p[i][:],  d_key^T[d][:] += sum_i query[i][d] d_s[i][:]
+//   d_query[i][:] += sum_j d_s[i][j] key[j][:]
+
+#include <numbers>
+
+#include "variants/engine/micro_kernel.hpp"
+#include "variants/engine/tiled_softmax.hpp"
+
+namespace arena::softmax_backward_detail {
+
+using simd::Vec;
+
+constexpr Index kPanels = std::max(Index{1}, 64 / kTileLanes);
+constexpr Index kKeyBlock = kPanels * kTileLanes;
+constexpr Index kQueryTile = 64 / kTileRows * kTileRows;
+
+/// acc[r][:] += a b for a tile of kTileRows rows and `vectors` vectors of columns, added to `to`.
+template <class Operand>
+void add_product(const Operand& a, const float* b, Index b_stride, Index depth, Index vectors,
+                 float* to, Index stride, Index rows) {
+  const auto part = [&]<int Vectors>(Index column) {
+    Accumulators<Vectors> tile;
+    tile.clear();
+    tile.multiply_add(a, b + column, b_stride, depth);
+    tile.add_to(to + column, stride, rows);
+  };
+  Index c = 0;
+  for (; c + kTileVectors <= vectors; c += kTileVectors) {
+    part.template operator()<kTileVectors>(c * simd::kWidth);
+  }
+  for (; c < vectors; ++c) part.template operator()<1>(c * simd::kWidth);
+}
+
+struct BackwardProblem {
+  const HeadInputs& in;
+  const HeadOutputGrads& d_outputs;
+  const TileMask& mask;
+  const ConstView& statistics;
+  const float* shift;  // [query_len]
+  float scale;
+  HeadGrads d_in;
+};
+
+/// The part of d_query (not yet scaled) that one chunk of keys gives.
+struct QueryPart {
+  Range queries{};
+  float* data = nullptr;  // [queries][width]
+  Index width = 0;        // head_dim in whole vectors
+};
+
+/// What the blocks of keys share while they visit one tile of queries.
+struct TileSpace {
+  TileSpace(Workspace& workspace, Index head_dim) {
+    const Index rows = round_up(head_dim, kTileRows);
+    p = workspace.take<float>(kQueryTile * kKeyBlock).data();
+    d_s = workspace.take<float>(kQueryTile * kKeyBlock).data();
+    query = workspace.take<float>(kQueryTile * rows).data();
+    d_out = workspace.take<float>(kQueryTile * rows).data();
+  }
+  static Index bytes(Index head_dim) {
+    return 2 * stored_bytes<float>(kQueryTile * kKeyBlock) +
+           2 * stored_bytes<float>(kQueryTile * round_up(head_dim, kTileRows));
+  }
+
+  float *p, *d_s;        // [kQueryTile][kKeyBlock]
+  float *query, *d_out;  // [kQueryTile][head_dim in whole register tiles]
+};
+
+class KeyBlock {
+ public:
+  KeyBlock(Workspace& workspace, const BackwardProblem& problem, const TileSpace& space)
+      : problem_(problem),
+        head_dim_(problem.in.query.cols()),
+        width_(round_up(head_dim_, simd::kWidth)),
+        rows_(round_up(head_dim_, kTileRows)),
+        p_(space.p),
+        d_s_(space.d_s) {
+    key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
+    value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
+    key_ = workspace.take<float>(kKeyBlock * width_).data();
+    d_key_t_ = workspace.take<float>(kKeyBlock * rows_).data();
+    d_value_t_ = workspace.take<float>(kKeyBlock * rows_).data();
+  }
+
+  static Index bytes(Index head_dim) {
+    return 2 * stored_bytes<float>(kKeyBlock * head_dim) +
+           stored_bytes<float>(kKeyBlock * round_up(head_dim, simd::kWidth)) +
+           2 * stored_bytes<float>(kKeyBlock * round_up(head_dim, kTileRows));
+  }
+
+  void start(Range keys) {
+    keys_ = keys;
+    const auto& in = problem_.in;
+    for (Index panel = 0; panel < kPanels; ++panel) {
+      const Index first = keys.begin + panel * kTileLanes;
+      const Index count = std::clamp(keys.end - first, Index{0}, kTileLanes);
+      const Index place = panel * kTileLanes * head_dim_;
+      pack_transposed(in.key, first, count, problem_.scale * std::numbers::log2e_v<float>,
+                      key_t_ + place);
+      pack_transposed(in.value, first, count, 1, value_t_ + place);
+    }
+    for (Index j = 0; j < keys.size(); ++j) {
+      const float* const row = in.key.data() + (keys.begin + j) * in.key.outerStride();
+      std::copy_n(row, head_dim_, key_ + j * width_);
+      std::fill(key_ + j * width_ + head_dim_, key_ + (j + 1) * width_, 0.0F);
+    }
+    std::fill_n(d_key_t_, kKeyBlock * rows_, 0.0F);
+    std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
+  }
+
+  /// Adds what the pairs of `queries` and this block's keys give; their rows stand in query, d_out.
+  void visit(Range queries, const Rows& query, const Rows& d_out, const QueryPart& d_query) {
+    const Cover cover = problem_.mask.cover(queries, keys_);
+    if (cover == Cover::kNone) return;
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      const Range keys{keys_.begin + panel * kTileLanes,
+                       std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
+      Range& seen = seen_[panel];
+      seen = intersection(problem_.mask.queries_of(keys), queries);
+      if (seen.empty()) continue;
+      // in whole register tiles: the mask hides the scores of those that see nothing
+      seen.begin -= (seen.begin - queries.begin) % kTileRows;
+      seen.end =
+          std::min(queries.begin + round_up(seen.end - queries.begin, kTileRows), queries.end);
+      const Rows q = skip(query, seen.begin - queries.begin);
+      const Rows g = skip(d_out, seen.begin - queries.begin);
+      const Panel part{panel, keys, seen, (seen.begin - queries.begin) * kKeyBlock};
+      with_vectors(keys.size(), [&]<int Vectors>() {
+        score<Vectors>(part, q);
+        if (cover == Cover::kSome) hide(part);
+        differentiate<Vectors>(part, g);
+        add_transposed<Vectors>(part, g, p_, d_value_t_);
+        add_transposed<Vectors>(part, q, d_s_, d_key_t_);
+      });
+    }
+    for (Index i = queries.begin; i < queries.end; i += kTileRows) add_query(i, queries, d_query);
+  }
+
+  /// Writes d_key and d_value.
+  void finish() const {
+    View d_key = problem_.d_in.key, d_value = problem_.d_in.value;
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
+      const Index count = std::min(kTileLanes, keys_.end - first);
+      copy_transposed(d_key_t_ + place, kTileLanes, head_dim_, count, problem_.scale,
+                      d_key.data() + first * d_key.outerStride(), d_key.outerStride());
+      copy_transposed(d_value_t_ + place, kTileLanes, head_dim_, count, 1,
+                      d_value.data() + first * d_value.outerStride(), d_value.outerStride());
+    }
+  }
+
+ private:
+  /// kTileLanes keys of the block and the queries that see some of them.
+  struct Panel {
+    Index index;
+    Range keys, queries;
+    Index place;  // of the first score of these queries in p_ and d_s_, without the panel's columns
+
+    Index lane() const { return index * kTileLanes; }
+  };
+
+  static Rows skip(const Rows& rows, Index count) {
+    return {rows.data + count * rows.stride, rows.stride};
+  }
+
+  /// d_query of the kTileRows queries from i += d_s key, over the runs of panels that they see.
+  void add_query(Index i, Range tile, const QueryPart& d_query) const {
+    const Index count = std::min<Index>(kTileRows, tile.end - i);
+    const Range visible = problem_.mask.keys_of({i, i + count});
+    const auto seen = [&](Index panel) {
+      return panel * kTileLanes < keys_.size() && seen_[panel].begin <= i && i < seen_[panel].end;
+    };
+    for (Index panel = 0; panel < kPanels; ++panel) {
+      if (!seen(panel)) continue;
+      const Index first = panel;
+      while (panel + 1 < kPanels && seen(panel + 1)) ++panel;
+      const Range run{keys_.begin + first * kTileLanes,
+                      std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
+      const Range keys = intersection(visible, run);
+      if (keys.empty()) continue;
+      const Index j = keys.begin - keys_.begin;
+      const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
+      add_product(RowOperand(d_s, kKeyBlock, count), key_ + j * width_, width_, keys.size(),
+                  width_ / simd::kWidth, d_query.data + (i - d_query.queries.begin) * width_,
+                  width_, count);
+    }
+  }
+
+  /// p_[i][:] = scores in units of log2.
+  template <int Vectors>
+  void score(const Panel& panel, const Rows& query) {
+    const Index count = panel.queries.size();
+    for (Index i = 0; i < count; i += kTileRows) {
+      Accumulators<Vectors> tile;
+      tile.clear();
+      tile.multiply_add(RowOperand(query.data + i * query.stride, query.stride, count - i),
+                        key_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
+      tile.store(p_ + panel.place + i * kKeyBlock + panel.lane(), kKeyBlock);
+    }
+  }
+
+  void hide(const Panel& panel) {
+    problem_.mask.hide(panel.queries, panel.keys, {p_ + panel.place + panel.lane(), kKeyBlock, 1});
+  }
+
+  /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
+  template <int Vectors>
+  void differentiate(const Panel& panel, const Rows& d_out) {
+    const float* const row_max = problem_.statistics.data() + panel.queries.begin;
+    const float* const log2_sum = row_max + problem_.statistics.outerStride();
+    const float* const shift = problem_.shift + panel.queries.begin;
+    const Index count = panel.queries.size();
+    for (Index i = 0; i < count; i += kTileRows) {
+      Accumulators<Vectors> tile;
+      tile.clear();
+      tile.multiply_add(RowOperand(d_out.data + i * d_out.stride, d_out.stride, count - i),
+                        value_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
+      for (int r = 0; r < kTileRows; ++r) {
+        const Index row = std::min(i + r, count - 1);
+        const Vec maximum(row_max[row]), sum(log2_sum[row]), row_shift(shift[row]);
+        for (int c = 0; c < Vectors; ++c) {
+          const Index place = panel.place + (i + r) * kKeyBlock + panel.lane() + c * simd::kWidth;
+          const Vec p = simd::exp2(simd::load(p_ + place) - maximum - sum);
+          simd::store(p_ + place, p);
+          simd::store(d_s_ + place, p * (tile.at[r][c] - row_shift));
+        }
+      }
+    }
+  }
+
+  /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].
+  template <int Vectors>
+  void add_transposed(const Panel& panel, const Rows& rows, const float* tile, float* to) const {
+    for (Index d = 0; d < head_dim_; d += kTileRows) {
+      float* const place = to + panel.lane() * rows_ + d * kTileLanes;
+      Accumulators<Vectors> sum;
+      sum.load(place, kTileLanes);
+      sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + panel.place + panel.lane(),
+                       kKeyBlock, panel.queries.size());
+      sum.store(place, kTileLanes);
+    }
+  }
+
+  const BackwardProblem& problem_;
+  Index head_dim_;
+  Index width_;  // head_dim in whole vectors
+  Index rows_;   // head_dim in whole register tiles
+  Range keys_{};
+  Range seen_[kPanels];          // of the tile's queries, by each panel of keys
+  float *key_t_, *value_t_;      // [kPanels][head_dim][kTileLanes]
+  float* key_;                   // [kKeyBlock][width]
+  float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]
+  float *p_, *d_s_;              // TileSpace's
+};
+
+}  // namespace arena::softmax_backward_detail
