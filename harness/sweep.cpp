@@ -13,14 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_retry(const std::vector<std::string>& retry) {
-  std::vector<std::string> known{"FAILED", "OK", "NOT_LEARNED", "UNSUPPORTED", "NO_DATA"};
-  known.insert(known.end(), failure_statuses().begin(), failure_statuses().end());
-  for (const std::string& status : retry) {
-    if (std::ranges::count(known, status) == 0) throw Error(unknown_name("status", status, known));
-  }
-}
-
 bool retried(const std::string& status, const std::vector<std::string>& retry) {
   return std::ranges::any_of(retry, [&](const std::string& wanted) {
     return wanted == status || (wanted == "FAILED" && is_failure(status));
@@ -55,6 +47,14 @@ Need need_of(const Unit& unit, const Store& store, const SweepSetup& setup) {
   return need;
 }
 
+void check_statuses(const std::vector<std::string>& statuses) {
+  std::vector<std::string> known{"FAILED", "OK", "NOT_LEARNED", "UNSUPPORTED", "NO_DATA"};
+  known.insert(known.end(), failure_statuses().begin(), failure_statuses().end());
+  for (const std::string& status : statuses) {
+    if (std::ranges::count(known, status) == 0) throw Error(unknown_name("status", status, known));
+  }
+}
+
 std::string checkpoint_path(const std::string& dir, const std::string& id) {
   return dir + "/checkpoints/" + id + ".safetensors";
 }
@@ -64,7 +64,7 @@ Index SweepResult::failures() const {
 }
 
 SweepResult run_sweep(const std::vector<Unit>& units, const SweepSetup& setup) {
-  check_retry(setup.retry);
+  check_statuses(setup.retry);
   const Store store(setup.out);
   std::vector<std::string> lines;
   for (const Unit& unit : units) lines.push_back(unit_line(unit));

@@ -42,6 +42,10 @@ struct SweepResult {
 /// passed on, waited for, and reported as `stopped`. Throws Error on a bad --retry.
 SweepResult run_sweep(const std::vector<Unit>& units, const SweepSetup& setup);
 
+/// Throws Error on a status that no record has, naming the nearest; "FAILED" stands for all
+/// failures.
+void check_statuses(const std::vector<std::string>& statuses);
+
 /// Path of a training's checkpoint in a result folder.
 std::string checkpoint_path(const std::string& dir, const std::string& id);
 

@@ -76,7 +76,7 @@ class Cli : public testing::Test {
   void write_small_sweep(int steps, const std::string& more = "") const {
     write("small.toml", fmt::format(R"([[train]]
 variants = ["dense", "linformer[rank=8]"]
-tasks = ["recall[pairs=2,queries=2,keys=4,values=4,gap=1]"]
+tasks = ["recall[pairs=2,queries=2,keys=8,values=8,gap=1]"]
 seeds = [0, 1]
 model.dim = 8
 model.layers = 1
@@ -144,7 +144,7 @@ TEST_F(Cli, BadInputIsOneLineThatNamesTheNearest) {
   expect_refusal("table nowhere", "nowhere");
   expect_refusal("status nowhere", "nowhere");
   expect_refusal("cell --plan plan.jsonl --index 0", "plan.jsonl");
-  expect_refusal("train --task recall --variant dense --set stesp=3", "did you mean 'train.steps'");
+  expect_refusal("train --task recall --variant dense --set stesp=3", "did you mean 'steps'");
   expect_refusal("train --task recall --variant dense --set dim", "KEY=VALUE");
   expect_refusal("train --task recall --variant dense --set train.steps=no", "steps='no'");
   expect_refusal("train --variant dense", "--task");
@@ -233,7 +233,8 @@ TEST_F(Cli, TwoSweepsShareAFolder) {
   EXPECT_EQ(b.exit_code, 0) << b.err;
   const auto finished = [](const Outcome& o) {
     std::size_t count = 0;
-    for (std::size_t at = 0; (at = o.err.find("] ", at)) != std::string::npos; ++at) ++count;
+    for (std::size_t at = 0; (at = o.err.find(": accuracy ", at)) != std::string::npos; ++at)
+      ++count;
     return count;
   };
   EXPECT_EQ(finished(a) + finished(b), 4U) << a.err << b.err;
@@ -242,7 +243,7 @@ TEST_F(Cli, TwoSweepsShareAFolder) {
 
 TEST_F(Cli, TrainTakesSettingsAndShowsTheResult) {
   const std::string command =
-      "train --task recall[pairs=2,queries=2,keys=4,values=4] --variant linformer --seeds 0,1 "
+      "train --task recall[pairs=2,queries=2,keys=8,values=8] --variant linformer --seeds 0,1 "
       "--set steps=2 --set batch=2 --set rank=4 --set gap=1 --set model.dim=8";
   const Outcome trained = run(command);
   EXPECT_EQ(trained.exit_code, 0) << trained.err;

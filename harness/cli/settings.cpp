@@ -52,7 +52,14 @@ std::string resolved(const std::string& key, const std::vector<std::string>& kno
     if (full.substr(full.find('.') + 1) == key) matches.push_back(full);
   }
   check(matches.size() < 2, "--set {}: ambiguous, write one of {}", key, fmt::join(matches, ", "));
-  if (matches.empty()) throw Error("--set: " + unknown_name("key", key, known));
+  if (matches.empty()) {
+    // The nearest of the names as they were written: bare, or with their prefix.
+    std::vector<std::string> names = known;
+    if (key.find('.') == std::string::npos) {
+      for (std::string& name : names) name = name.substr(name.find('.') + 1);
+    }
+    throw Error("--set: " + unknown_name("key", key, names));
+  }
   return matches.front();
 }
 

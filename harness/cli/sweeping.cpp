@@ -12,6 +12,9 @@
 namespace arena {
 namespace {
 
+constexpr int kMostThreads = 4096;
+constexpr double kMostSeconds = 1e9;
+
 const char* need_text(Need need) {
   switch (need) {
     case Need::kNothing:
@@ -39,13 +42,13 @@ void add_run_options(CLI::App& command, RunArguments& a) {
   a.data_dir = kDefaultDataDir;
   command.add_option("--seeds", a.seeds, "Seeds of trainings: 0,1,2");
   command.add_option("--threads", a.threads, "Threads of a training; 0: all, shared by the jobs")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, kMostThreads));
   command.add_option("--jobs", a.jobs, "Trainings at once (timings always run alone)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMostThreads));
   command.add_option("--out", a.out, "Result folder");
   command.add_option("--data-dir", a.data_dir, "Where data sets are")->capture_default_str();
   command.add_option("--time-limit", a.time_limit, "Seconds of one unit; beyond: TIMEOUT")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.001, kMostSeconds));
   command.add_option("--memory-limit", a.memory_limit, "Bytes of one unit (512M, 2G); beyond: OOM");
   command.add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");
   command.add_flag("--keep-stale", a.keep_stale, "Let records made by other code stand");
@@ -64,6 +67,7 @@ int plan_and_run(const Preset& preset, const RunArguments& arguments,
                          .retry = parse_list(arguments.retry),
                          .keep_stale = arguments.keep_stale,
                          .force = arguments.force};
+  check_statuses(setup.retry);
   const std::vector<Unit> units = plan_units(preset, setup.data_dir);
   if (arguments.dry_run) return print_plan(units, setup);
   catch_stop_signals();
