@@ -224,14 +224,14 @@ std::string findings(const std::string& dir) {
 }
 
 TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
-  write_small_sweep(8000);
+  write_small_sweep(60000);
   const std::string command = "sweep small.toml --variants dense --seeds 3 --threads 1 --out ";
   EXPECT_EQ(run(command + "whole").exit_code, 0);
   for (const int number : {SIGTERM, SIGKILL}) {
     const pid_t training = start(command + "parts");
     std::this_thread::sleep_for(std::chrono::milliseconds(400));
     ::kill(training, number);
-    finish(training);
+    EXPECT_EQ(finish(training).exit_code, number == SIGTERM ? 75 : 128 + SIGKILL);
   }
   EXPECT_EQ(run(command + "parts").exit_code, 0);
   EXPECT_EQ(findings(file("parts")), findings(file("whole")));
