@@ -44,6 +44,7 @@ Unit training(const std::string& task, std::uint64_t seed = 0) {
                               {"model.dim", {"16"}}};
   Unit unit = plan_units(preset, "").front();
   unit.task = task;
+  if (task != "recall") unit.task_options.clear();
   return train_unit(unit);
 }
 

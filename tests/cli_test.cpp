@@ -210,6 +210,33 @@ TEST_F(Cli, StopsOnASignalAndSaysHowToGoOn) {
   EXPECT_TRUE(std::filesystem::is_empty(file("runs/small/claims")));
 }
 
+/// What a training found, without what differs from run to run: dates, times, memory of this run.
+std::string findings(const std::string& dir) {
+  Record record = Store(dir).load().at(0);
+  for (auto* curve : {&record.loss_curve, &record.validation_curve}) {
+    for (CurvePoint& point : *curve) point.wall_s = 0;
+  }
+  record.date.clear();
+  record.wall_s.reset();
+  record.tokens_per_s.reset();
+  record.workspace_bytes.reset();
+  return to_json(record);
+}
+
+TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
+  write_small_sweep(60000);
+  const std::string command = "sweep small.toml --variants dense --seeds 3 --threads 1 --out ";
+  EXPECT_EQ(run(command + "whole").exit_code, 0);
+  for (const int number : {SIGTERM, SIGKILL}) {
+    const pid_t training = start(command + "parts");
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    ::kill(training, number);
+    EXPECT_EQ(finish(training).exit_code, number == SIGTERM ? 75 : 128 + SIGKILL);
+  }
+  EXPECT_EQ(run(command + "parts").exit_code, 0);
+  EXPECT_EQ(findings(file("parts")), findings(file("whole")));
+}
+
 TEST_F(Cli, FailuresAreRowsAndExitCodeOne) {
   write_small_sweep(20'000'000);
   const Outcome late = run("sweep small.toml --seeds 0 --variants dense --time-limit 1");

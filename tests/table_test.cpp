@@ -57,11 +57,11 @@ dense               5000        1.00               1234
 local               5000        1.00               1234
 
 Accuracy: % of the test split, weights best on validation; mean ± standard deviation over seeds
-variant                             recall
-dense                           99.0 ± 1.4
+variant                              recall
+dense                            99.0 ± 1.4
 local       12.0 ± 1.4 (1 of 2 NOT_LEARNED)
-(chance)                              10.0
-(majority)                            12.5
+(chance)                               10.0
+(majority)                             12.5
 
 Machine: Test CPU, 2 cores, x86-64-v3.
 2 seeds: with fewer than 5, nothing is claimed about seeds.
