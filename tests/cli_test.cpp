@@ -224,7 +224,7 @@ std::string findings(const std::string& dir) {
 }
 
 TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
-  write_small_sweep(60000);
+  write_small_sweep(25000);
   const std::string command = "sweep small.toml --variants dense --seeds 3 --threads 1 --out ";
   EXPECT_EQ(run(command + "whole").exit_code, 0);
   for (const int number : {SIGTERM, SIGKILL}) {
