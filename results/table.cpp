@@ -109,6 +109,18 @@ std::string seeds_note(const RecordSet& set) {
                      fewest == 1 ? "" : "s", kSeedsForClaims);
 }
 
+/// What a task counted as left out of a split ("test_file rows longer than max_len, left out").
+std::set<std::string> left_out_notes(const RecordSet& set) {
+  std::set<std::string> notes;
+  for (const Record& record : set.records) {
+    for (const auto& [name, count] : record.metrics) {
+      if (!name.ends_with("left out") || count == 0) continue;
+      notes.insert(fmt::format("{}: {}: {:.0f}.", record.task, name, count));
+    }
+  }
+  return notes;
+}
+
 void add_notes(const RecordSet& set, Tables& tables) {
   std::vector<std::string>& notes = tables.notes;
   notes.push_back(machine_note(set.records));
@@ -121,6 +133,7 @@ void add_notes(const RecordSet& set, Tables& tables) {
   if (const auto partial = count([](const Record& r) { return r.partial; }); partial > 0) {
     notes.push_back(fmt::format("PARTIAL: {} records use a subset of their data set.", partial));
   }
+  for (const std::string& note : left_out_notes(set)) notes.push_back(note);
   const std::vector<std::string> options = set.labels.options_in_full();
   if (!options.empty()) notes.push_back(fmt::format("Options: {}.", fmt::join(options, "; ")));
   std::set<std::string> failures;
