@@ -211,5 +211,17 @@ TEST(Fill, UniformsStayWithinTheirBound) {
   EXPECT_NEAR(values.cast<double>().mean(), 0, kStandardErrors * error);
 }
 
+TEST(RandomKey, PlanesHoldTheWordsOfSixteenBlocks) {
+  const RandomKey key = RandomKey(3).fold(Purpose::kDropout);
+  for (const std::uint64_t first :
+       {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{0xFFFFFFFA}}) {
+    const RandomKey::WordPlanes planes = key.word_planes(first);
+    for (std::size_t block = 0; block < RandomKey::kBlocksAtOnce; ++block) {
+      const auto words = key.words(first + block);
+      for (std::size_t w = 0; w < words.size(); ++w) EXPECT_EQ(planes[w][block], words[w]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace arena

@@ -49,38 +49,29 @@ std::array<std::uint32_t, 4> RandomKey::words(std::uint64_t block) const {
   return philox(bits_, block, kDrawDomain);
 }
 
-// Philox again, lane by lane; words lie in 64 bits each, which compilers turn into vector code.
+// Philox again, lane by lane, in a form that compilers turn into vector code.
 RandomKey::WordPlanes RandomKey::word_planes(std::uint64_t first_block) const {
-  using Lanes = std::array<std::uint64_t, kBlocksAtOnce>;
-  constexpr std::uint64_t kWord = 0xFFFFFFFF;
-  Lanes c0{}, c1{}, c2{}, c3{};
+  WordPlanes c{};
   for (std::size_t b = 0; b < kBlocksAtOnce; ++b) {
-    c0[b] = (first_block + b) & kWord;
-    c1[b] = (first_block + b) >> 32;
-    c2[b] = kDrawDomain;
+    c[0][b] = static_cast<std::uint32_t>(first_block + b);
+    c[1][b] = static_cast<std::uint32_t>((first_block + b) >> 32);
+    c[2][b] = kDrawDomain;
   }
-  std::uint64_t k0 = bits_ & kWord;
-  std::uint64_t k1 = bits_ >> 32;
+  auto k0 = static_cast<std::uint32_t>(bits_);
+  auto k1 = static_cast<std::uint32_t>(bits_ >> 32);
   for (int round = 0; round < 10; ++round) {
     for (std::size_t b = 0; b < kBlocksAtOnce; ++b) {
-      const std::uint64_t p0 = 0xD2511F53 * c0[b];
-      const std::uint64_t p1 = 0xCD9E8D57 * c2[b];
-      c0[b] = (p1 >> 32) ^ c1[b] ^ k0;
-      c1[b] = p1 & kWord;
-      c2[b] = (p0 >> 32) ^ c3[b] ^ k1;
-      c3[b] = p0 & kWord;
+      const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0][b];
+      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * c[2][b];
+      c[0][b] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][b] ^ k0;
+      c[1][b] = static_cast<std::uint32_t>(p1);
+      c[2][b] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3][b] ^ k1;
+      c[3][b] = static_cast<std::uint32_t>(p0);
     }
-    k0 = (k0 + 0x9E3779B9) & kWord;
-    k1 = (k1 + 0xBB67AE85) & kWord;
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
   }
-  WordPlanes planes;
-  for (std::size_t b = 0; b < kBlocksAtOnce; ++b) {
-    planes[0][b] = static_cast<std::uint32_t>(c0[b]);
-    planes[1][b] = static_cast<std::uint32_t>(c1[b]);
-    planes[2][b] = static_cast<std::uint32_t>(c2[b]);
-    planes[3][b] = static_cast<std::uint32_t>(c3[b]);
-  }
-  return planes;
+  return c;
 }
 
 float RandomKey::uniform_at(std::uint64_t position) const {
