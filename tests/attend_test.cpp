@@ -1,11 +1,11 @@
-#include "harness/attend.hpp"
+#include "harness/attend/attend.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "harness/bench/gradient_probe.hpp"
 #include "harness/conformance/oracle.hpp"
-#include "harness/gradient_probe.hpp"
 #include "harness/model/make.hpp"
 #include "tests/expect_error.hpp"
 

@@ -1,4 +1,4 @@
-#include "harness/bench.hpp"
+#include "harness/bench/bench.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "harness/contender.hpp"
-#include "harness/google.hpp"
-#include "harness/gradient_probe.hpp"
+#include "harness/bench/contender.hpp"
+#include "harness/bench/google.hpp"
+#include "harness/bench/gradient_probe.hpp"
 #include "harness/model/make.hpp"
 #include "tests/expect_error.hpp"
 

@@ -1,13 +1,13 @@
-#include "harness/cell.hpp"
+#include "harness/sweep/cell.hpp"
 
 #include <gtest/gtest.h>
 
 #include <new>
 #include <stdexcept>
 
-#include "harness/child.hpp"
-#include "harness/environment.hpp"
-#include "harness/plan.hpp"
+#include "harness/sweep/child.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/plan.hpp"
 #include "tests/expect_error.hpp"
 
 namespace arena {

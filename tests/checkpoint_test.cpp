@@ -1,4 +1,4 @@
-#include "harness/checkpoint.hpp"
+#include "harness/train/checkpoint.hpp"
 
 #include <gtest/gtest.h>
 

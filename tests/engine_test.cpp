@@ -6,8 +6,8 @@
 #include <limits>
 #include <numbers>
 
+#include "harness/layers/simd.hpp"
 #include "variants/engine/product.hpp"
-#include "variants/engine/simd.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {

@@ -1,9 +1,9 @@
-#include "harness/machine.hpp"
+#include "harness/machine/machine.hpp"
 
 #include <gtest/gtest.h>
 
 #include "harness/cli/cpu_guard.hpp"
-#include "harness/peak.hpp"
+#include "harness/machine/peak.hpp"
 
 namespace arena {
 namespace {

@@ -1,4 +1,4 @@
-#include "harness/meter.hpp"
+#include "harness/machine/meter.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "harness/conformance/allocation_counter.hpp"
-#include "harness/optimizer.hpp"
+#include "harness/train/optimizer.hpp"
 #include "tests/gradient_check.hpp"
 #include "tests/tiny_tasks.hpp"
 

@@ -1,4 +1,4 @@
-#include "harness/optimizer.hpp"
+#include "harness/train/optimizer.hpp"
 
 #include <gtest/gtest.h>
 

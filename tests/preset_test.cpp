@@ -1,11 +1,11 @@
-#include "harness/preset.hpp"
+#include "harness/sweep/preset.hpp"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "harness/environment.hpp"
-#include "harness/plan.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/plan.hpp"
 #include "tests/expect_error.hpp"
 
 namespace arena {

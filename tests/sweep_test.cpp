@@ -1,4 +1,4 @@
-#include "harness/sweep.hpp"
+#include "harness/sweep/sweep.hpp"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "harness/cell.hpp"
-#include "harness/claim.hpp"
-#include "harness/progress.hpp"
+#include "harness/sweep/cell.hpp"
+#include "harness/sweep/claim.hpp"
+#include "harness/sweep/progress.hpp"
 #include "tests/expect_error.hpp"
 #include "tests/temporary_folder.hpp"
 

@@ -1,4 +1,4 @@
-#include "harness/trainer.hpp"
+#include "harness/train/trainer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "harness/batch.hpp"
-#include "harness/training.hpp"
+#include "harness/train/batch.hpp"
+#include "harness/train/training.hpp"
 #include "tests/tiny_tasks.hpp"
 
 namespace arena {

@@ -1,4 +1,4 @@
-#include "harness/attend.hpp"
+#include "harness/attend/attend.hpp"
 
 #include <fmt/format.h>
 

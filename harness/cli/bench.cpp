@@ -1,4 +1,4 @@
-#include "harness/bench.hpp"
+#include "harness/bench/bench.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,15 +6,15 @@
 
 #include <algorithm>
 
-#include "harness/cell.hpp"
+#include "harness/bench/google.hpp"
 #include "harness/cli/bench_table.hpp"
 #include "harness/cli/command.hpp"
-#include "harness/google.hpp"
-#include "harness/machine.hpp"
-#include "harness/meter.hpp"
+#include "harness/machine/machine.hpp"
+#include "harness/machine/meter.hpp"
+#include "harness/machine/peak.hpp"
 #include "harness/model/make.hpp"
-#include "harness/peak.hpp"
-#include "harness/unit.hpp"
+#include "harness/sweep/cell.hpp"
+#include "harness/sweep/unit.hpp"
 #include "results/store.hpp"
 
 namespace arena {

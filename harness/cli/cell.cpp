@@ -1,16 +1,16 @@
-#include "harness/cell.hpp"
+#include "harness/sweep/cell.hpp"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 #include <memory>
 
-#include "harness/child.hpp"
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/core/check.hpp"
-#include "harness/stop.hpp"
-#include "harness/sweep.hpp"
+#include "harness/sweep/child.hpp"
+#include "harness/sweep/stop.hpp"
+#include "harness/sweep/sweep.hpp"
 
 namespace arena {
 namespace {

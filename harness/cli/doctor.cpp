@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.hpp"
-#include "harness/machine.hpp"
-#include "harness/peak.hpp"
+#include "harness/machine/machine.hpp"
+#include "harness/machine/peak.hpp"
 
 namespace arena {
 namespace {

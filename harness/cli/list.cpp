@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.hpp"
-#include "harness/environment.hpp"
-#include "harness/preset.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/preset.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
 

@@ -7,9 +7,9 @@
 
 #include "harness/cli/command.hpp"
 #include "harness/core/check.hpp"
-#include "harness/environment.hpp"
-#include "harness/stop.hpp"
-#include "harness/trainer.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/stop.hpp"
+#include "harness/train/trainer.hpp"
 
 namespace arena {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "harness/core/check.hpp"
-#include "harness/trainer.hpp"
+#include "harness/train/trainer.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "harness/preset.hpp"
+#include "harness/sweep/preset.hpp"
 
 namespace arena {
 

@@ -7,7 +7,7 @@
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/core/check.hpp"
-#include "harness/environment.hpp"
+#include "harness/sweep/environment.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
 

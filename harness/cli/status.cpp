@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "harness/cell.hpp"
-#include "harness/claim.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/core/check.hpp"
-#include "harness/environment.hpp"
-#include "harness/sweep.hpp"
+#include "harness/sweep/cell.hpp"
+#include "harness/sweep/claim.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/sweep.hpp"
 
 namespace arena {
 namespace {

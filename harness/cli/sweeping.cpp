@@ -4,9 +4,9 @@
 
 #include "harness/cli/arguments.hpp"
 #include "harness/core/check.hpp"
-#include "harness/environment.hpp"
-#include "harness/plan.hpp"
-#include "harness/stop.hpp"
+#include "harness/sweep/environment.hpp"
+#include "harness/sweep/plan.hpp"
+#include "harness/sweep/stop.hpp"
 #include "results/table.hpp"
 
 namespace arena {

@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "harness/preset.hpp"
-#include "harness/sweep.hpp"
+#include "harness/sweep/preset.hpp"
+#include "harness/sweep/sweep.hpp"
 
 namespace arena {
 

@@ -7,7 +7,7 @@
 
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
-#include "harness/environment.hpp"
+#include "harness/sweep/environment.hpp"
 #include "results/format.hpp"
 #include "results/store.hpp"
 

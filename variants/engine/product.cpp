@@ -1,6 +1,6 @@
 #include "variants/engine/product.hpp"
 
-#include "variants/engine/micro_kernel.hpp"
+#include "harness/layers/micro_kernel.hpp"
 
 namespace arena {
 namespace {

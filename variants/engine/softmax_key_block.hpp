@@ -11,7 +11,7 @@
 
 #include <numbers>
 
-#include "variants/engine/micro_kernel.hpp"
+#include "harness/layers/micro_kernel.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena::softmax_backward_detail {

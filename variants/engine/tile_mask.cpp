@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "variants/engine/simd.hpp"
+#include "harness/layers/simd.hpp"
 
 namespace arena {
 

@@ -10,7 +10,7 @@
 #include <limits>
 #include <numbers>
 
-#include "variants/engine/micro_kernel.hpp"
+#include "harness/layers/micro_kernel.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {

@@ -1,0 +1,141 @@
+#include "harness/bench/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "harness/bench/bench_entry.hpp"
+#include "harness/bench/google.hpp"
+#include "harness/machine/meter.hpp"
+#include "harness/machine/peak.hpp"
+#include "results/statistics.hpp"
+
+namespace arena {
+namespace {
+
+using Progress = std::function<void(const std::string&)>;
+
+void fill_times(Record& record, const std::vector<double>& times, const ComputeLimits& limits) {
+  record.time_ns = times;
+  const double middle = median(times);
+  record.time_ns_median = middle;
+  record.time_ns_mad = median_absolute_deviation(times);
+  record.tokens_per_s = static_cast<double>(record.length * record.batch) * 1e9 / middle;
+  if (!record.flops || *record.flops <= 0) return;
+  record.flops_per_s = *record.flops * 1e9 / middle;
+  record.share_of_peak = *record.flops_per_s / limits.peak_flops_per_s;
+  record.share_of_l1 = *record.flops_per_s / limits.l1_flops_per_s;
+}
+
+/// The better of two probes of the same limit, one before and one after the timings.
+ComputeLimits better(const ComputeLimits& a, const ComputeLimits& b) {
+  return {std::max(a.peak_flops_per_s, b.peak_flops_per_s),
+          std::max(a.l1_flops_per_s, b.l1_flops_per_s)};
+}
+
+TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchEntry& entry,
+                     const Team& team, const ComputeLimits& limits) {
+  Contender* const contender = entry.contender.get();
+  auto mark = std::make_shared<Workspace::Mark>();
+  TimedCall call{.name = benchmark_name(group.shape, label_of(chosen)),
+                 .prepare =
+                     [=] {
+                       *mark = team.workspace().mark();
+                       contender->prepare(team);
+                     },
+                 .call = [=] { contender->run(team); },
+                 .finish = [=] { team.workspace().release(*mark); },
+                 .flops = entry.flops,
+                 .peak_flops_per_s = limits.peak_flops_per_s};
+  const Record& record = entry.record;
+  call.counters["workspace_bytes"] = record.workspace_bytes.value_or(0);
+  call.counters["max_error"] = record.max_error.value_or(0);
+  if (record.rss_peak_bytes) call.counters["rss_peak_bytes"] = *record.rss_peak_bytes;
+  if (record.analytic_bytes) call.counters["analytic_bytes"] = *record.analytic_bytes;
+  return call;
+}
+
+/// One more call on warm memory; what its outputs hash to.
+std::uint64_t hash_of_call(Contender& contender, const Team& team) {
+  const WorkspaceScope scope(team.workspace());
+  contender.prepare(team);
+  contender.run(team);
+  return contender.output_hash();
+}
+
+/// Times all entries that still have a contender, round-robin, between two probes of the machine.
+void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries,
+                  GoogleBenchmark& google) {
+  Workers workers(group.shape.threads);
+  const Team team = workers.team();
+  const ComputeLimits before = measure_compute(team);
+  std::vector<TimedCall> calls;
+  std::vector<BenchEntry*> timed;
+  std::vector<std::uint64_t> hashes;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!entries[i].contender) continue;
+    timed.push_back(&entries[i]);
+    hashes.push_back(hash_of_call(*entries[i].contender, team));
+    calls.push_back(timed_call(group, group.variants[i], entries[i], team, before));
+  }
+  if (calls.empty()) return;
+  const auto times = google.time(calls, google.repetitions(group.repetitions));
+  const ComputeLimits limits = better(before, measure_compute(team));
+  for (std::size_t i = 0; i < timed.size(); ++i) {
+    Record& record = timed[i]->record;
+    if (timed[i]->contender->output_hash() != hashes[i]) {
+      record.status = "INCORRECT";
+      record.error = "the same call on the same inputs gave other bits while it was timed";
+    } else if (!times[i].empty()) {
+      fill_times(record, times[i], limits);
+    }
+  }
+}
+
+}  // namespace
+
+const char* pass_name(Pass pass) {
+  return pass == Pass::kForward ? "forward" : pass == Pass::kBackward ? "backward" : "train";
+}
+
+Pass parse_pass(const std::string& text) {
+  for (const Pass pass : {Pass::kForward, Pass::kBackward, Pass::kTrain}) {
+    if (text == pass_name(pass)) return pass;
+  }
+  const std::vector<std::string> names = {"forward", "backward", "train"};
+  throw Error(unknown_name("pass", text, names));
+}
+
+std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& google,
+                                    const Progress& progress) {
+  const BenchInputs inputs(group.shape);
+  std::vector<BenchEntry> entries;
+  for (const BenchVariant& chosen : group.variants) {
+    progress(fmt::format("checking {}", benchmark_name(group.shape, label_of(chosen))));
+    entries.push_back(make_entry(group.shape, chosen, inputs));
+  }
+  progress(fmt::format("timing {}", benchmark_name(group.shape, "*")));
+  time_entries(group, entries, google);
+  std::vector<Record> records;
+  for (BenchEntry& entry : entries) records.push_back(std::move(entry.record));
+  return records;
+}
+
+std::vector<Record> run_bench_group(const BenchGroup& group, const Progress& progress) {
+  GoogleBenchmark google(group.benchmark_flags);
+  return run_bench_group(group, google, progress);
+}
+
+Index resident_peak_of_one_call(const BenchShape& shape, const BenchVariant& chosen) {
+  const BenchInputs inputs(shape);
+  const std::unique_ptr<Contender> contender = make_contender(shape, chosen, inputs);
+  Workers workers(shape.threads);
+  const Team team = workers.team();
+  reset_resident_peak();
+  const WorkspaceScope scope(team.workspace());
+  contender->prepare(team);
+  contender->run(team);
+  return resident_peak_bytes();
+}
+
+}  // namespace arena

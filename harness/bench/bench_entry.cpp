@@ -1,0 +1,191 @@
+#include "harness/bench/bench_entry.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "harness/machine/machine.hpp"
+#include "harness/machine/meter.hpp"
+
+namespace arena {
+namespace {
+
+/// Float sums over thousands of keys err by some 1e-6 of the largest output; a wrong mask, scale or
+/// block errs by 1e-2 and more.
+constexpr double kOutputTolerance = 1e-4;
+/// A gradient in float errs by 1e-5, the difference it is compared with by 1e-4.
+constexpr double kGradientTolerance = 3e-3;
+constexpr int kKilled = -9;  // by the kernel, for memory
+
+Record blank_record(const BenchShape& shape, const BenchVariant& chosen) {
+  Record record;
+  record.kind = "bench";
+  record.variant = chosen.name;
+  record.options = chosen.options.values();
+  record.scope = shape.scope;
+  record.pass = pass_name(shape.pass);
+  record.length = shape.length;
+  record.heads = shape.heads;
+  record.head_dim = shape.head_dim;
+  record.batch = shape.batch;
+  record.causal = shape.causal;
+  record.threads = shape.threads;
+  record.precision = "float32";
+  record.machine = machine_info();
+  return record;
+}
+
+void set_status(Record& record, const std::string& status, const std::string& error) {
+  record.status = status;
+  record.error = error;
+}
+
+/// Bytes of frames and scratch by the variant's formula, all sequences that run at once.
+double analytic_bytes(const BenchShape& shape, const BenchVariant& chosen) {
+  const Variant& variant = Registry<Variant>::find(chosen.name);
+  if (!variant.analytic_bytes) return 0;
+  const double one = variant.analytic_bytes(bench_problem(shape, chosen.options));
+  const bool all_frames = shape.pass == Pass::kBackward;
+  const bool parallel = shape.batch >= shape.threads;
+  return one * static_cast<double>(all_frames ? shape.batch : parallel ? shape.threads : 1);
+}
+
+double pass_flops(const BenchShape& shape, const BenchVariant& chosen) {
+  const Variant& variant = Registry<Variant>::find(chosen.name);
+  double flops = variant.flops ? variant.flops(bench_problem(shape, chosen.options)) : 0;
+  if (shape.scope == "layer" && variant.make_head) {
+    const auto width = static_cast<double>(shape.heads * shape.head_dim);
+    const double passes = shape.pass == Pass::kForward ? 1 : shape.pass == Pass::kBackward ? 2 : 3;
+    flops += passes * 8 * static_cast<double>(shape.length) * width * width;
+  }
+  return flops * static_cast<double>(shape.batch);
+}
+
+/// Inputs, outputs and gradients of the whole batch.
+double tensor_bytes(const BenchShape& shape) {
+  const double matrices = shape.pass == Pass::kForward ? 4 : 8;
+  return matrices * 4 * static_cast<double>(shape.batch * shape.length) *
+         static_cast<double>(shape.heads * shape.head_dim);
+}
+
+/// Runs the pass once in a process of its own; fills rss_peak_bytes, or the status when that
+/// process fails.
+void measure_resident_memory(const BenchShape& shape, const std::string& label, Record& record) {
+  if (memory_program().empty()) return;
+  std::vector<std::string> arguments = {"bench",
+                                        "--memory-of",
+                                        label,
+                                        "--scope",
+                                        shape.scope,
+                                        "--pass",
+                                        pass_name(shape.pass),
+                                        "--lengths",
+                                        fmt::format("{}", shape.length),
+                                        "--heads",
+                                        fmt::format("{}", shape.heads),
+                                        "--head-dim",
+                                        fmt::format("{}", shape.head_dim),
+                                        "--batch",
+                                        fmt::format("{}", shape.batch),
+                                        "--threads",
+                                        fmt::format("{}", shape.threads)};
+  if (shape.causal) arguments.emplace_back("--causal");
+  const ProgramResult result = run_program(memory_program(), arguments);
+  const std::string text = result.output.substr(0, result.output.find('\n'));
+  if (result.exit_code == 0) {
+    record.rss_peak_bytes = static_cast<double>(std::stoll(text));
+  } else if (result.exit_code == kKilled) {
+    set_status(record, "OOM", "killed while its memory was measured");
+  } else if (result.exit_code < 0) {
+    set_status(record, "CRASHED", fmt::format("ended by signal {}", -result.exit_code));
+  } else {
+    set_status(record, "ERROR", text);
+  }
+}
+
+/// Cold first call on fresh memory, exact workspace, comparison with the oracle. Without a good
+/// comparison the contender is dropped: nothing of it is timed.
+void first_call(const BenchShape& shape, BenchEntry& entry) {
+  Workers workers(shape.threads);
+  const Team team = workers.team();
+  Contender& contender = *entry.contender;
+  {
+    const WorkspaceScope scope(team.workspace());
+    contender.prepare(team);
+    const auto start = std::chrono::steady_clock::now();
+    contender.run(team);
+    entry.record.time_ns_cold =
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+  }
+  Record& record = entry.record;
+  record.workspace_bytes = static_cast<double>(workers.high_water());
+  const double error = contender.output_error(team);
+  if (std::isfinite(error)) record.max_error = error;
+  if (!(error <= kOutputTolerance)) {
+    set_status(
+        record, "INCORRECT",
+        fmt::format("output differs from the oracle by {:.3g} of its largest value, more than "
+                    "{:g}",
+                    error, kOutputTolerance));
+  } else if (shape.pass != Pass::kForward) {
+    const double gradient_error = contender.gradient_error(team);
+    if (!(gradient_error <= kGradientTolerance)) {
+      set_status(record, "INCORRECT",
+                 fmt::format("gradient differs from the oracle's by {:.3g}, more than {:g}",
+                             gradient_error, kGradientTolerance));
+    }
+  }
+  if (record.status != "OK") {
+    record.time_ns_cold.reset();
+    entry.contender.reset();
+  }
+}
+
+}  // namespace
+
+std::string benchmark_name(const BenchShape& shape, const std::string& label) {
+  std::string name = fmt::format("{}/{}/{}", pass_name(shape.pass), shape.length, label);
+  if (shape.scope != "kernel") name += "/" + shape.scope;
+  if (shape.causal) name += "/causal";
+  if (shape.batch > 1) name += fmt::format("/batch_{}", shape.batch);
+  if (shape.threads > 1) name += fmt::format("/threads_{}", shape.threads);
+  return name;
+}
+
+std::string label_of(const BenchVariant& chosen) {
+  const Variant& variant = Registry<Variant>::find(chosen.name);
+  return variant.name + chosen.options.difference(variant.options);
+}
+
+BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
+                      const BenchInputs& inputs) {
+  const Variant& variant = Registry<Variant>::find(chosen.name);
+  const std::string label = label_of(chosen);
+  BenchEntry entry{blank_record(shape, chosen), nullptr, pass_flops(shape, chosen)};
+  Record& record = entry.record;
+  if (const std::string reason = unsupported_reason(shape, variant); !reason.empty()) {
+    set_status(record, "UNSUPPORTED", reason);
+    return entry;
+  }
+  record.flops = entry.flops;
+  const double bytes = analytic_bytes(shape, chosen);
+  if (shape.scope == "kernel" && variant.analytic_bytes) record.analytic_bytes = bytes;
+  const auto available = static_cast<double>(available_memory_bytes());
+  if (available > 0 && bytes + tensor_bytes(shape) > available) {
+    set_status(
+        record, "OOM",
+        fmt::format("needs {:.0f} MiB beside {:.0f} MiB of inputs and outputs, {:.0f} MiB are "
+                    "free",
+                    bytes / 1048576, tensor_bytes(shape) / 1048576, available / 1048576));
+    return entry;
+  }
+  measure_resident_memory(shape, label, record);
+  if (record.status != "OK") return entry;
+  entry.contender = make_contender(shape, chosen, inputs);
+  record.parameters = static_cast<double>(entry.contender->parameter_count());
+  first_call(shape, entry);
+  return entry;
+}
+
+}  // namespace arena

@@ -1,0 +1,235 @@
+#include "harness/bench/contender.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/bench/gradient_probe.hpp"
+#include "harness/conformance/oracle.hpp"
+#include "harness/core/hash.hpp"
+
+namespace arena {
+namespace {
+
+constexpr std::uint64_t kBenchSeed = 1;
+constexpr Index kSampledRows = 64;
+constexpr Index kGradientRows = 16;  // the oracle runs on them twice for each tensor
+
+Matrix draw(const BenchShape& shape, std::string_view name, Index sequence) {
+  Matrix matrix(shape.length, shape.heads * shape.head_dim);
+  const RandomKey key = RandomKey(kBenchSeed).fold(Purpose::kBench).fold(name);
+  fill_normal(key.fold(static_cast<std::uint64_t>(sequence)), 1, matrix);
+  return matrix;
+}
+
+std::uint64_t hash_of(const Matrix& matrix, std::uint64_t hash) {
+  const std::span<const float> values(matrix.data(), static_cast<std::size_t>(matrix.size()));
+  return fnv1a(values, hash);
+}
+
+/// Rows of `all` in that order.
+MatrixD rows_of(ConstView all, std::span<const Index> rows) {
+  MatrixD result(static_cast<Index>(rows.size()), all.cols());
+  for (Index i = 0; i < result.rows(); ++i) {
+    result.row(i) = all.row(rows[static_cast<std::size_t>(i)]).cast<double>();
+  }
+  return result;
+}
+
+ConstView as_row(const std::vector<float>& values) {
+  return {values.data(), 1, static_cast<Index>(values.size())};
+}
+
+}  // namespace
+
+BenchInputs::BenchInputs(const BenchShape& shape) {
+  for (Index sequence = 0; sequence < shape.batch; ++sequence) {
+    auto& of_sequence = tensors.emplace_back();
+    if (shape.scope == "kernel") {
+      for (const char* name : {"query", "key", "value"}) {
+        of_sequence.push_back(draw(shape, name, sequence));
+      }
+    } else {
+      of_sequence.push_back(draw(shape, "x", sequence));
+    }
+    if (shape.pass != Pass::kForward) d_out.push_back(draw(shape, "d_out", sequence));
+  }
+}
+
+void FlatWeights::initialise() {
+  const RandomKey key(kBenchSeed);
+  values.resize(static_cast<std::size_t>(layout.size()));
+  buffers.resize(static_cast<std::size_t>(buffer_layout.size()));
+  layout.initialise(key.fold(Purpose::kInitialise), values);
+  buffer_layout.initialise(key.fold(Purpose::kBuffer), buffers);
+}
+
+Contender::Contender(const BenchShape& shape, const BenchVariant& variant,
+                     const BenchInputs& inputs)
+    : shape_(shape),
+      variant_(Registry<Variant>::find(variant.name)),
+      problem_(bench_problem(shape, variant.options)),
+      inputs_(inputs) {}
+
+void Contender::allocate() {
+  weights_.initialise();
+  for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
+    const Index width = shape_.heads * shape_.head_dim;
+    Outputs& outputs = outputs_.emplace_back();
+    outputs.out = Matrix::Zero(shape_.length, width);
+    if (shape_.pass == Pass::kForward) continue;
+    outputs.d_tensors.assign(inputs_.tensors.front().size(), Matrix::Zero(shape_.length, width));
+    outputs.d_weights.assign(weights_.values.size(), 0.0F);
+  }
+}
+
+void Contender::prepare(const Team& team) {
+  if (shape_.pass != Pass::kBackward) return;
+  frames_.clear();
+  for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
+    frames_.push_back(carve_frames(team));
+  }
+  team.for_each(shape_.batch, [&](Index sequence, const Team& worker) {
+    forward(worker, sequence, frames_[static_cast<std::size_t>(sequence)]);
+  });
+}
+
+void Contender::run(const Team& team) {
+  team.for_each(shape_.batch, [&](Index sequence, const Team& worker) {
+    const auto at = static_cast<std::size_t>(sequence);
+    if (shape_.pass == Pass::kForward) {
+      forward(worker, sequence, {});
+    } else if (shape_.pass == Pass::kBackward) {
+      backward(worker, sequence, frames_[at], inputs_.d_out[at]);
+    } else {
+      const WorkspaceScope scope(worker.workspace());
+      std::vector<Frame> frames = carve_frames(worker);
+      forward(worker, sequence, frames);
+      backward(worker, sequence, frames, inputs_.d_out[at]);
+    }
+  });
+}
+
+double Contender::output_error(const Team& team) const {
+  const std::vector<Index> rows = sampled_rows(shape_.length, kSampledRows);
+  double error = 0;
+  for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
+    const MatrixD expected =
+        oracle(team, sequence, tensors_of(sequence), weights_.values.data(), rows);
+    const Matrix& out = outputs_[static_cast<std::size_t>(sequence)].out;
+    error = std::max(error, max_error(rows_of(out, rows), expected));
+  }
+  return error;
+}
+
+double Contender::gradient_error(const Team& team) {
+  const std::vector<Index> rows = sampled_rows(shape_.length, kGradientRows);
+  Matrix d_out = Matrix::Zero(shape_.length, shape_.heads * shape_.head_dim);
+  for (const Index row : rows) d_out.row(row) = inputs_.d_out.front().row(row);
+  Outputs& outputs = outputs_of(0);
+  std::ranges::fill(outputs.d_weights, 0.0F);
+  {
+    const WorkspaceScope scope(team.workspace());
+    std::vector<Frame> frames = carve_frames(team);
+    forward(team, 0, frames);
+    backward(team, 0, frames, d_out);
+  }
+  std::vector<ProbedTensor> probed;
+  const std::vector<ConstView> tensors = tensors_of(0);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    probed.push_back({tensors[i], outputs.d_tensors[i]});
+  }
+  if (!weights_.values.empty()) {
+    probed.push_back({as_row(weights_.values), as_row(outputs.d_weights)});
+  }
+  const auto inputs = static_cast<std::ptrdiff_t>(tensors.size());
+  return directional_error(probed, [&](std::span<const Matrix> moved) {
+    const std::vector<ConstView> moved_tensors(moved.begin(), moved.begin() + inputs);
+    const float* const weights = moved.size() > tensors.size() ? moved.back().data() : nullptr;
+    const MatrixD out = oracle(team, 0, moved_tensors, weights, rows);
+    return rows_of(d_out, rows).cwiseProduct(out).sum();
+  });
+}
+
+std::uint64_t Contender::output_hash() const {
+  std::uint64_t hash = kFnvStart;
+  for (const Outputs& outputs : outputs_) {
+    hash = hash_of(outputs.out, hash);
+    for (const Matrix& matrix : outputs.d_tensors) hash = hash_of(matrix, hash);
+  }
+  return hash;
+}
+
+Call Contender::call_of(const Team& team, Index sequence) const {
+  return {.team = team,
+          .key = RandomKey(kBenchSeed)
+                     .fold(Purpose::kAttention)
+                     .fold(static_cast<std::uint64_t>(sequence))};
+}
+
+std::vector<ConstView> Contender::tensors_of(Index sequence) const {
+  const std::vector<Matrix>& tensors = inputs_.tensors[static_cast<std::size_t>(sequence)];
+  return {tensors.begin(), tensors.end()};
+}
+
+Problem bench_problem(const BenchShape& shape, const Options& options) {
+  Problem problem;
+  problem.setup = {.num_heads = shape.heads,
+                   .head_dim = shape.head_dim,
+                   .model_dim = shape.heads * shape.head_dim,
+                   .max_len = shape.length,
+                   .num_layers = 1,
+                   .causal = shape.causal};
+  problem.options = options;
+  problem.extents = {shape.length, shape.length};
+  problem.pass = shape.pass;
+  // A batch of at least as many sequences as workers gives each sequence one worker.
+  problem.workers = shape.batch >= shape.threads ? 1 : shape.threads;
+  return problem;
+}
+
+std::string unsupported_reason(const BenchShape& shape, const Variant& variant) {
+  if (shape.causal && !variant.claims.causal) {
+    return fmt::format("{} is not causal", variant.name);
+  }
+  if (!variant.make_head && shape.scope == "kernel") {
+    return fmt::format("{} has no single-head form", variant.name);
+  }
+  if (!variant.make_head) {
+    return fmt::format("{} has no oracle of a whole layer to be compared with", variant.name);
+  }
+  return "";
+}
+
+std::unique_ptr<Contender> make_contender(const BenchShape& shape, const BenchVariant& variant,
+                                          const BenchInputs& inputs) {
+  return shape.scope == "kernel" ? make_kernel_contender(shape, variant, inputs)
+                                 : make_layer_contender(shape, variant, inputs);
+}
+
+MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
+                     const HeadInputs& in, std::span<const Weights> weights,
+                     std::span<const Index> rows) {
+  const Index width = problem.setup.head_dim;
+  MatrixD out(static_cast<Index>(rows.size()), in.value.cols());
+  for (Index h = 0; h < problem.setup.num_heads; ++h) {
+    Call of_head = call;  // as forward_heads makes it
+    of_head.head = h;
+    of_head.key = call.key.fold(static_cast<std::uint64_t>(h));
+    const HeadInputs slices{in.query.column_slice(h * width, width),
+                            in.key.column_slice(h * width, width),
+                            in.value.column_slice(h * width, width)};
+    out.middleCols(h * width, width) =
+        oracle_out(variant, problem, of_head, slices, weights[static_cast<std::size_t>(h)], rows);
+  }
+  return out;
+}
+
+std::vector<Index> sampled_rows(Index length, Index most) {
+  const Index count = std::min(length, most);
+  std::vector<Index> rows;
+  for (Index i = 0; i < count; ++i) {
+    rows.push_back(count == 1 ? 0 : i * (length - 1) / (count - 1));
+  }
+  return rows;
+}
+
+}  // namespace arena

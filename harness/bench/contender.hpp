@@ -1,0 +1,120 @@
+#pragma once
+// One variant in one shape, with its weights and outputs: what a timing calls again and again.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "harness/bench/bench.hpp"
+#include "harness/core/team.hpp"
+
+namespace arena {
+
+/// Random inputs of one shape, shared by all variants of a group: a function of the shape alone.
+struct BenchInputs {
+  /// Per sequence of the batch, each [length, heads * head_dim]: query, key and value in scope
+  /// kernel, x in scope layer.
+  std::vector<std::vector<Matrix>> tensors;
+  /// Per sequence; empty for a forward pass.
+  std::vector<Matrix> d_out;
+
+  explicit BenchInputs(const BenchShape& shape);
+};
+
+/// All parameters of a contender in one flat buffer, and all buffers in another.
+struct FlatWeights {
+  ParameterLayout layout, buffer_layout;
+  std::vector<float> values, buffers;
+
+  /// Fills both by the rules of their layouts.
+  void initialise();
+};
+
+class Contender {
+ public:
+  virtual ~Contender() = default;
+
+  /// What must stand before run(): for Pass::kBackward the forward pass, whose frames are taken
+  /// from the team's workspace and stay valid until the caller releases them.
+  void prepare(const Team& team);
+  /// Runs the pass once on every sequence of the batch, in parallel where there are enough.
+  void run(const Team& team);
+
+  /// After run(): max |difference| / max |reference| of the outputs to the variant's oracle in
+  /// double precision, over sampled rows of every sequence.
+  double output_error(const Team& team) const;
+  /// Only with a backward pass: largest relative error of the gradients (gradient_probe.hpp)
+  /// against central differences of the oracle, for a loss on sampled rows of the first sequence.
+  /// Overwrites the outputs of that sequence.
+  double gradient_error(const Team& team);
+
+  Index parameter_count() const { return weights_.layout.parameter_count(); }
+  /// Hash of the bytes that run() overwrites: outputs, and gradients of inputs.
+  std::uint64_t output_hash() const;
+
+ protected:
+  Contender(const BenchShape& shape, const BenchVariant& variant, const BenchInputs& inputs);
+
+  /// Makes outputs and gradients; the constructors of derived classes end with it, weights_ being
+  /// laid out.
+  void allocate();
+
+  virtual std::vector<Frame> carve_frames(const Team& team) const = 0;
+  /// Writes output_; no frames: saves nothing.
+  virtual void forward(const Team& team, Index sequence, std::span<Frame> frames) = 0;
+  /// Overwrites the gradients of the inputs, adds to those of the weights.
+  virtual void backward(const Team& team, Index sequence, std::span<const Frame> frames,
+                        ConstView d_out) = 0;
+  /// What the output [rows, heads * head_dim] must be for these inputs and weights (a flat buffer).
+  virtual MatrixD oracle(const Team& team, Index sequence, std::span<const ConstView> tensors,
+                         const float* weights, std::span<const Index> rows) const = 0;
+
+  struct Outputs {
+    Matrix out;
+    std::vector<Matrix> d_tensors;  // shaped like the inputs; none for a forward pass
+    std::vector<float> d_weights;
+  };
+
+  Call call_of(const Team& team, Index sequence) const;
+  std::vector<ConstView> tensors_of(Index sequence) const;
+  Outputs& outputs_of(Index sequence) { return outputs_[static_cast<std::size_t>(sequence)]; }
+
+  BenchShape shape_;
+  const Variant& variant_;
+  Problem problem_;
+  FlatWeights weights_;
+
+ private:
+  const BenchInputs& inputs_;
+  std::vector<Outputs> outputs_;            // per sequence
+  std::vector<std::vector<Frame>> frames_;  // per sequence, from prepare()
+};
+
+/// The single problem (one sequence) that the shape is made of.
+Problem bench_problem(const BenchShape& shape, const Options& options);
+
+/// Why the variant cannot run in this shape, "" when it can.
+std::string unsupported_reason(const BenchShape& shape, const Variant& variant);
+
+/// Scope kernel: all heads of a layer on query, key and value. Scope layer: x to y through the
+/// variant's layer. `inputs` must outlive the result. Throws Error where the variant refuses.
+std::unique_ptr<Contender> make_contender(const BenchShape& shape, const BenchVariant& variant,
+                                          const BenchInputs& inputs);
+std::unique_ptr<Contender> make_kernel_contender(const BenchShape& shape,
+                                                 const BenchVariant& variant,
+                                                 const BenchInputs& inputs);
+std::unique_ptr<Contender> make_layer_contender(const BenchShape& shape,
+                                                const BenchVariant& variant,
+                                                const BenchInputs& inputs);
+
+/// What the heads of a layer must compute, side by side [rows, heads * head_dim], for inputs
+/// [length, heads * head_dim] and one Weights per head; `call` is that of the layer.
+MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
+                     const HeadInputs& in, std::span<const Weights> weights,
+                     std::span<const Index> rows);
+
+/// Rows that a comparison with the oracle looks at: all of a short sequence, else `most` spread
+/// evenly, the first and the last among them.
+std::vector<Index> sampled_rows(Index length, Index most);
+
+}  // namespace arena
