@@ -4,10 +4,12 @@
 // done with the tile before and after.
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/layers/simd.hpp"
 
 #define ARENA_INLINE [[gnu::always_inline]] inline
+#define ARENA_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace arena {
 
@@ -15,13 +17,25 @@ constexpr Index round_up(Index count, Index multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
-// 16 accumulators of 32 registers, or 12 of 16: enough to hide a multiply-add's latency, and fewer
-// loads than multiply-adds.
-constexpr int kTileRows = simd::kManyRegisters ? 8 : 6;
-constexpr int kTileVectors = 2;
+// 4 x 4 accumulators of 32 registers, 4 x 3 of 16 with a multiply-add, 4 x 2 without: enough to
+// hide its latency, and few loads for each.
+constexpr int kTileRows = 4;
+constexpr int kTileVectors = simd::kWidth == 16 ? 4 : simd::kWidth == 8 ? 3 : 2;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
 
+constexpr int kUnroll = 8;  // depth steps
+
 constexpr Index kCacheLine = 16;  // floats
+
+/// body(0), body(1), ... body(kCount - 1) with constants, written out: the compiler then keeps an
+/// array that is indexed by them in registers, which it does not always do for loops.
+template <int kCount, class Body>
+ARENA_INLINE void unrolled(Body&& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) ARENA_INLINE_LAMBDA {
+    (body(std::integral_constant<int, i>{}), ...);
+  }
+  (std::make_integer_sequence<int, kCount>{});
+}
 
 /// a(r, t) = row r at t, where rows beyond the last repeat it (their results mean nothing).
 struct RowOperand {
@@ -33,7 +47,15 @@ struct RowOperand {
   ARENA_INLINE float at(int r, Index t) const { return row[r][t]; }
 };
 
-/// a(r, t) = data[t * stride + r]: the transpose of rows; all kTileRows of them are read.
+/// a(r, t) = row r at t; all rows of the tile are read.
+struct RowTile {
+  const float* data;
+  Index stride;
+
+  ARENA_INLINE float at(int r, Index t) const { return data[r * stride + t]; }
+};
+
+/// a(r, t) = data[t * stride + r]: the transpose of rows; all rows of the tile are read.
 struct ColumnOperand {
   const float* data;
   Index stride;
@@ -41,46 +63,57 @@ struct ColumnOperand {
   ARENA_INLINE float at(int r, Index t) const { return data[t * stride + r]; }
 };
 
-template <int Vectors = kTileVectors>
+template <int Vectors = kTileVectors, int Rows = kTileRows>
 struct Accumulators {
-  simd::Vec at[kTileRows][Vectors];
+  simd::Vec at[Rows][Vectors];
+
+  /// body(r, c) for each row and vector, both constants.
+  template <class Body>
+  ARENA_INLINE static void for_each(Body&& body) {
+    unrolled<Rows>([&](auto r) ARENA_INLINE_LAMBDA {
+      unrolled<Vectors>([&](auto c) ARENA_INLINE_LAMBDA { body(r, c); });
+    });
+  }
 
   ARENA_INLINE void clear() {
-    for (auto& row : at) {
-      for (auto& x : row) x = simd::Vec(0.0F);
-    }
+    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { at[r][c] = simd::Vec(0.0F); });
   }
   ARENA_INLINE void load(const float* from, Index stride) {
-    for (int r = 0; r < kTileRows; ++r) {
-      for (int c = 0; c < Vectors; ++c) {
-        at[r][c] = simd::load(from + r * stride + c * simd::kWidth);
-      }
-    }
+    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      at[r][c] = simd::load(from + r * stride + c * simd::kWidth);
+    });
   }
   ARENA_INLINE void store(float* to, Index stride) const {
-    for (int r = 0; r < kTileRows; ++r) {
-      for (int c = 0; c < Vectors; ++c) simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
-    }
+    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
+    });
   }
   /// to[r][:] += at[r] for the first `count` rows.
   ARENA_INLINE void add_to(float* to, Index stride, Index count) const {
-    for (int r = 0; r < kTileRows; ++r) {
+    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
       if (r >= count) return;
-      for (int c = 0; c < Vectors; ++c) {
-        float* const place = to + r * stride + c * simd::kWidth;
-        simd::store(place, simd::load(place) + at[r][c]);
-      }
-    }
+      float* const place = to + r * stride + c * simd::kWidth;
+      simd::store(place, simd::load(place) + at[r][c]);
+    });
   }
 
   /// at[r][:] += sum over t < depth of a(r, t) * b[t * b_stride + lanes].
   template <class Operand>
   ARENA_INLINE void multiply_add(const Operand& a, const float* b, Index b_stride, Index depth) {
-    constexpr Index kUnroll = 8;
+    multiply_add(a, b, b_stride, depth, [](auto) {});
+  }
+
+  /// The same with other work woven in, to fill the slots that multiply-adds leave free: weft(u)
+  /// after step u = 0, 1, ... of each kUnroll steps; not after the last depth % kUnroll steps.
+  template <class Operand, class Weft>
+  ARENA_INLINE void multiply_add(const Operand& a, const float* b, Index b_stride, Index depth,
+                                 Weft&& weft) {
     Index t = 0;
     for (; t + kUnroll <= depth; t += kUnroll) {
-#pragma GCC unroll 8
-      for (Index u = 0; u < kUnroll; ++u) step(a, t + u, b + (t + u) * b_stride);
+      unrolled<kUnroll>([&](auto u) ARENA_INLINE_LAMBDA {
+        step(a, t + u, b + (t + u) * b_stride);
+        weft(u);
+      });
     }
     for (; t < depth; ++t) step(a, t, b + t * b_stride);
   }
@@ -89,11 +122,13 @@ struct Accumulators {
   template <class Operand>
   ARENA_INLINE void step(const Operand& a, Index t, const float* b) {
     simd::Vec lanes[Vectors];
-    for (int c = 0; c < Vectors; ++c) lanes[c] = simd::load_once(b + c * simd::kWidth);
-    for (int r = 0; r < kTileRows; ++r) {
+    unrolled<Vectors>(
+        [&](auto c) ARENA_INLINE_LAMBDA { lanes[c] = simd::load_once(b + c * simd::kWidth); });
+    unrolled<Rows>([&](auto r) ARENA_INLINE_LAMBDA {
       const simd::Vec factor(a.at(r, t));
-      for (int c = 0; c < Vectors; ++c) at[r][c] = factor * lanes[c] + at[r][c];
-    }
+      unrolled<Vectors>([&](auto c)
+                            ARENA_INLINE_LAMBDA { simd::add_product(at[r][c], factor, lanes[c]); });
+    });
   }
 };
 
@@ -112,13 +147,15 @@ struct Rows {
   Index stride;
 };
 
-/// `count` rows of `from` starting at `first` as they lie where their width is a multiple of
-/// kTileRows and they stand close together, else copied into `space` with zeros up to that
-/// multiple.
-/// The rows after them, which are likely wanted next, are fetched into the second-level cache.
+/// `count` rows of `from` starting at `first`, readable in whole tiles either way: as they lie
+/// where their width and number are multiples of kTileRows and they stand close together, else
+/// copied into `space`, filled up with zeros in width and with the last row in number. The rows
+/// after them, which are likely wanted next, are fetched into the second-level cache.
 inline Rows contiguous_rows(const ConstView& from, Index first, Index count, float* space) {
   const Index cols = from.cols(), width = round_up(cols, kTileRows), stride = from.outerStride();
-  if (width == cols && stride == cols) return {from.data() + first * cols, cols};
+  if (width == cols && stride == cols && count % kTileRows == 0) {
+    return {from.data() + first * cols, cols};
+  }
   const Index last = from.rows() - 1;
   for (Index i = 0; i < count; ++i) {
     const float* const row = from.data() + (first + i) * stride;
@@ -126,6 +163,9 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
     for (Index d = 0; d < cols; d += kCacheLine) __builtin_prefetch(next + d, 0, 2);
     std::copy_n(row, cols, space + i * width);
     std::fill(space + i * width + cols, space + (i + 1) * width, 0.0F);
+  }
+  for (Index i = count; i < round_up(count, kTileRows); ++i) {
+    std::copy_n(space + (count - 1) * width, width, space + i * width);
   }
   return {space, width};
 }

@@ -32,6 +32,9 @@ inline Vec maximum(Vec x, Vec y) {
 inline Vec select(Mask mask, Vec yes, Vec no) {
   return xsimd::select(mask, yes, no);
 }
+inline Vec log2(Vec x) {
+  return xsimd::log2(x);
+}
 inline bool any(Mask mask) {
   return xsimd::any(mask);
 }
@@ -43,6 +46,16 @@ inline bool any(Mask mask) {
   return x;
 }
 
+/// sum += x * y in sum's own register. Left to itself gcc 12 moves accumulators between registers,
+/// and spills some where other work stands between the multiply-adds.
+[[gnu::always_inline]] inline void add_product(Vec& sum, Vec x, Vec y) {
+#ifdef __FMA__
+  asm("vfmadd231ps %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
+#else
+  sum = x * y + sum;
+#endif
+}
+
 /// 0, 1, 2, ... in the lanes.
 inline Vec iota() {
   alignas(64) static constexpr float kCounts[16] = {0, 1, 2,  3,  4,  5,  6,  7,
@@ -51,9 +64,42 @@ inline Vec iota() {
 }
 
 /// 2^x for x <= 127, relative error below 2e-7, exp2(0) = 1; 0 for x < -126 (minus infinity too),
-/// NaN for NaN. x = n + f with n whole and |f| <= 1/2, found by adding 1.5 * 2^23, whose low bits
-/// are then n; 2^f is a polynomial of degree 5, minimax with constant term 1; n goes into the
-/// exponent by integer addition.
+/// NaN for NaN. x = n + f with n whole, found by adding 1.5 * 2^23, whose low bits are then n; n
+/// goes into the exponent by integer addition.
+#ifdef __AVX512F__
+/// Here n is a multiple of 1/32 and |f| <= 1/64: 2^(n mod 1) comes from two registers by a
+/// permutation, less k << 18 so that adding n << 18 leaves the whole part only; 2^f = 1 + f (c1 +
+/// c2 f), minimax. Three operations for the multiply-add units, where a polynomial alone takes
+/// five.
+struct Exp2Table {
+  alignas(64) std::uint32_t at[32];
+
+  constexpr Exp2Table() : at{} {
+    // 2^(1/32), 2^(2/32), 2^(4/32), ... multiplied in double
+    constexpr double kRoots[5] = {1.0218971486541166, 1.0442737824274138, 1.0905077326652577,
+                                  1.1892071150027210, 1.4142135623730951};
+    for (std::uint32_t k = 0; k < 32; ++k) {
+      double power = 1;
+      for (int bit = 0; bit < 5; ++bit) power *= (k >> bit & 1U) != 0 ? kRoots[bit] : 1.0;
+      at[k] = std::bit_cast<std::uint32_t>(static_cast<float>(power)) - (k << 18);
+    }
+  }
+};
+inline constexpr Exp2Table kExp2Table;
+
+inline Vec exp2(Vec x) {
+  const Vec magic(393216.0F);  // 1.5 * 2^18: its last bit counts 1/32
+  const Vec shifted = x + magic;
+  const Vec f = x - (shifted - magic);
+  const __m512i n = std::bit_cast<__m512i>(shifted);
+  const __m512i power = _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
+                                                  _mm512_load_si512(kExp2Table.at + 16));
+  const Vec scale = std::bit_cast<Vec>(_mm512_add_epi32(power, _mm512_slli_epi32(n, 18)));
+  const Vec p = Vec(0.24022676050662994F) * f + Vec(0.6931573152542114F);
+  return select(x < Vec(-126.0F), Vec(0.0F), scale * f * p + scale);
+}
+#else
+/// Here |f| <= 1/2 and 2^f is a polynomial of degree 5, minimax with constant term 1.
 inline Vec exp2(Vec x) {
   const Vec magic(12582912.0F);
   const Vec shifted = x + magic;
@@ -67,6 +113,7 @@ inline Vec exp2(Vec x) {
   const Vec result = std::bit_cast<Vec>(std::bit_cast<IntVec>(p) + exponent);
   return select(x < Vec(-126.0F), Vec(0.0F), result);
 }
+#endif
 
 namespace detail {
 

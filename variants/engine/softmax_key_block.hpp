@@ -20,24 +20,59 @@ using simd::Vec;
 
 constexpr Index kPanels = std::max(Index{1}, 64 / kTileLanes);
 constexpr Index kKeyBlock = kPanels * kTileLanes;
-constexpr Index kQueryTile = 64 / kTileRows * kTileRows;
+constexpr Index kQueryTile = 64;
+constexpr int kQueryStep = 2 * kTileRows;  // queries whose d_query is made together
 
-/// acc[r][:] += a b for a tile of kTileRows rows and `vectors` vectors of columns, added to `to`.
-template <class Operand>
-void add_product(const Operand& a, const float* b, Index b_stride, Index depth, Index vectors,
-                 float* to, Index stride, Index rows) {
-  const auto part = [&]<int Vectors>(Index column) {
-    Accumulators<Vectors> tile;
+/// to [count, columns] += rows [count, depth] b [depth, columns]. Rows are read in whole tiles.
+template <int kVectors, int kRows>
+void add_columns(const RowTile& rows, const Rows& b, Index depth, float* to, Index stride,
+                 Index count) {
+  for (Index r = 0; r < count; r += kRows) {
+    Accumulators<kVectors, kRows> tile;
     tile.clear();
-    tile.multiply_add(a, b + column, b_stride, depth);
-    tile.add_to(to + column, stride, rows);
+    tile.multiply_add(RowTile{rows.data + r * rows.stride, rows.stride}, b.data, b.stride, depth);
+    tile.add_to(to + r * stride, stride, count - r);
+  }
+}
+
+/// The same for any number of vectors of columns; few of them make room for more rows.
+inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index vectors, float* to,
+                        Index stride, Index count) {
+  const auto columns = [&]<int kVectors, int kRows>(Index c) {
+    const Index column = c * simd::kWidth;
+    add_columns<kVectors, kRows>(rows, {b.data + column, b.stride}, depth, to + column, stride,
+                                 count);
   };
   Index c = 0;
   for (; c + kTileVectors <= vectors; c += kTileVectors) {
-    part.template operator()<kTileVectors>(c * simd::kWidth);
+    columns.template operator()<kTileVectors, kTileRows>(c);
   }
-  for (; c < vectors; ++c) part.template operator()<1>(c * simd::kWidth);
+  for (; c + 2 <= vectors; c += 2) columns.template operator()<2, kQueryStep>(c);
+  for (; c < vectors; ++c) columns.template operator()<1, kQueryStep>(c);
 }
+
+/// Turns kTileRows rows of scores into probabilities, as the weft of the product that needs them:
+/// kPace vectors for every kUnroll steps.
+template <int kVectors, int kPace>
+struct Probabilities {
+  float* scores;       // [kTileRows][kKeyBlock]
+  const float* shift;  // [kTileRows], row maximum + log2 of row sum in two parts
+  Index next = 0;
+
+  template <class Step>
+  ARENA_INLINE void operator()(Step step) {
+    if constexpr ((step + 1) % (kUnroll / kPace) == 0) {
+      if (next != kTileRows * kVectors) one();
+    }
+  }
+  ARENA_INLINE void one() {
+    const Index row = next / kVectors, lane = next % kVectors * simd::kWidth;
+    float* const place = scores + row * kKeyBlock + lane;
+    simd::store(place,
+                simd::exp2(simd::load(place) - Vec(shift[row]) - Vec(shift[row + kTileRows])));
+    ++next;
+  }
+};
 
 struct BackwardProblem {
   const HeadInputs& in;
@@ -48,6 +83,17 @@ struct BackwardProblem {
   float scale;
   HeadGrads d_in;
 };
+
+/// body.operator()<kPace>(): vectors of probabilities per kUnroll steps of a product of depth
+/// head_dim, so that a tile's are ready when it is.
+template <int kVectors, class Body>
+ARENA_INLINE void with_pace(Index head_dim, const Body& body) {
+  const Index wanted = kTileRows * kVectors * kUnroll;  // vectors times steps
+  if (wanted <= head_dim) return body.template operator()<1>();
+  if (wanted <= 2 * head_dim) return body.template operator()<2>();
+  if (wanted <= 4 * head_dim) return body.template operator()<4>();
+  body.template operator()<8>();
+}
 
 /// The part of d_query (not yet scaled) that one chunk of keys gives.
 struct QueryPart {
@@ -126,10 +172,10 @@ class KeyBlock {
       Range& seen = seen_[panel];
       seen = intersection(problem_.mask.queries_of(keys), queries);
       if (seen.empty()) continue;
-      // in whole register tiles: the mask hides the scores of those that see nothing
-      seen.begin -= (seen.begin - queries.begin) % kTileRows;
+      // in whole steps: the mask hides the scores of those that see nothing
+      seen.begin -= (seen.begin - queries.begin) % kQueryStep;
       seen.end =
-          std::min(queries.begin + round_up(seen.end - queries.begin, kTileRows), queries.end);
+          std::min(queries.begin + round_up(seen.end - queries.begin, kQueryStep), queries.end);
       const Rows q = skip(query, seen.begin - queries.begin);
       const Rows g = skip(d_out, seen.begin - queries.begin);
       const Panel part{panel, keys, seen, (seen.begin - queries.begin) * kKeyBlock};
@@ -141,7 +187,8 @@ class KeyBlock {
         add_transposed<Vectors>(part, q, d_s_, d_key_t_);
       });
     }
-    for (Index i = queries.begin; i < queries.end; i += kTileRows) add_query(i, queries, d_query);
+    const Index step = cover == Cover::kAll ? queries.size() : kQueryStep;
+    for (Index i = queries.begin; i < queries.end; i += step) add_query(i, step, queries, d_query);
   }
 
   /// Writes d_key and d_value.
@@ -171,9 +218,9 @@ class KeyBlock {
     return {rows.data + count * rows.stride, rows.stride};
   }
 
-  /// d_query of the kTileRows queries from i += d_s key, over the runs of panels that they see.
-  void add_query(Index i, Range tile, const QueryPart& d_query) const {
-    const Index count = std::min<Index>(kTileRows, tile.end - i);
+  /// d_query of the `step` queries from i += d_s key, over the runs of panels that they see.
+  void add_query(Index i, Index step, Range tile, const QueryPart& d_query) const {
+    const Index count = std::min(step, tile.end - i);
     const Range visible = problem_.mask.keys_of({i, i + count});
     const auto seen = [&](Index panel) {
       return panel * kTileLanes < keys_.size() && seen_[panel].begin <= i && i < seen_[panel].end;
@@ -188,9 +235,8 @@ class KeyBlock {
       if (keys.empty()) continue;
       const Index j = keys.begin - keys_.begin;
       const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
-      add_product(RowOperand(d_s, kKeyBlock, count), key_ + j * width_, width_, keys.size(),
-                  width_ / simd::kWidth, d_query.data + (i - d_query.queries.begin) * width_,
-                  width_, count);
+      add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
+                  d_query.data + (i - d_query.queries.begin) * width_, width_, count);
     }
   }
 
@@ -201,7 +247,7 @@ class KeyBlock {
     for (Index i = 0; i < count; i += kTileRows) {
       Accumulators<Vectors> tile;
       tile.clear();
-      tile.multiply_add(RowOperand(query.data + i * query.stride, query.stride, count - i),
+      tile.multiply_add(RowTile{query.data + i * query.stride, query.stride},
                         key_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
       tile.store(p_ + panel.place + i * kKeyBlock + panel.lane(), kKeyBlock);
     }
@@ -214,26 +260,35 @@ class KeyBlock {
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
   template <int Vectors>
   void differentiate(const Panel& panel, const Rows& d_out) {
-    const float* const row_max = problem_.statistics.data() + panel.queries.begin;
-    const float* const log2_sum = row_max + problem_.statistics.outerStride();
-    const float* const shift = problem_.shift + panel.queries.begin;
-    const Index count = panel.queries.size();
-    for (Index i = 0; i < count; i += kTileRows) {
-      Accumulators<Vectors> tile;
-      tile.clear();
-      tile.multiply_add(RowOperand(d_out.data + i * d_out.stride, d_out.stride, count - i),
-                        value_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
-      for (int r = 0; r < kTileRows; ++r) {
-        const Index row = std::min(i + r, count - 1);
-        const Vec maximum(row_max[row]), sum(log2_sum[row]), row_shift(shift[row]);
-        for (int c = 0; c < Vectors; ++c) {
-          const Index place = panel.place + (i + r) * kKeyBlock + panel.lane() + c * simd::kWidth;
-          const Vec p = simd::exp2(simd::load(p_ + place) - maximum - sum);
-          simd::store(p_ + place, p);
-          simd::store(d_s_ + place, p * (tile.at[r][c] - row_shift));
-        }
+    with_pace<Vectors>(head_dim_, [&]<int kPace>() {
+      for (Index i = 0; i < panel.queries.size(); i += kTileRows) {
+        differentiate_rows<Vectors, kPace>(panel, d_out, i);
       }
+    });
+  }
+
+  template <int Vectors, int kPace>
+  ARENA_INLINE void differentiate_rows(const Panel& panel, const Rows& d_out, Index i) {
+    const Index first = panel.queries.begin;
+    const float* const log2_sum = problem_.statistics.data() + problem_.statistics.outerStride();
+    float maxima_and_sums[2 * kTileRows], shift[kTileRows];
+    for (Index r = 0; r < kTileRows; ++r) {
+      const Index row = first + std::min(i + r, panel.queries.size() - 1);
+      maxima_and_sums[r] = problem_.statistics.data()[row];
+      maxima_and_sums[r + kTileRows] = log2_sum[row];
+      shift[r] = problem_.shift[row];
     }
+    const Index place = panel.place + i * kKeyBlock + panel.lane();
+    Probabilities<Vectors, kPace> probabilities{p_ + place, maxima_and_sums};
+    Accumulators<Vectors> tile;
+    tile.clear();
+    tile.multiply_add(RowTile{d_out.data + i * d_out.stride, d_out.stride},
+                      value_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_, probabilities);
+    while (probabilities.next != kTileRows * Vectors) probabilities.one();
+    tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      const Index at = place + r * kKeyBlock + c * simd::kWidth;
+      simd::store(d_s_ + at, simd::load(p_ + at) * (tile.at[r][c] - Vec(shift[r])));
+    });
   }
 
   /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].

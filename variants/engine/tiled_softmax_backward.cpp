@@ -13,11 +13,16 @@ using namespace softmax_backward_detail;  // NOLINT(google-build-using-namespace
 
 constexpr Index kBlocks = 4;  // blocks of keys that go through the queries together
 constexpr Index kChunkMin = kBlocks * kKeyBlock;
-constexpr Index kChunks = 16;  // at most
+constexpr Index kChunks = 4;  // at most: each has a d_query of its own
 
 Index chunk_count(Index key_len) {
   const Index chunk = softmax_chunk_len(key_len);
   return (key_len + chunk - 1) / chunk;
+}
+
+/// Chunks under way together: their number sets how many parts of d_query stand in memory.
+Index chunks_at_once(Index workers, Index key_len) {
+  return workers == 1 ? 1 : chunk_count(key_len);
 }
 
 Range chunk_keys(Index chunk, Index key_len) {
@@ -107,7 +112,7 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
   }
   const BackwardProblem problem{in, d_outputs, mask, statistics, shift.data(), scale, d_in};
   const Index chunks = chunk_count(extents.key_len);
-  const Index at_once = std::min(team.size(), chunks);
+  const Index at_once = chunks_at_once(team.size(), extents.key_len);
   const Index width = round_up(in.query.cols(), simd::kWidth);
   const Index part_size = softmax_chunk_reach(mask, extents) * width;
   float* const parts = workspace.take<float>(at_once * part_size).data();
@@ -128,7 +133,8 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
 
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,
                                         Index workers) {
-  const Index chunks = chunk_count(extents.key_len), at_once = std::min(workers, chunks);
+  const Index chunks = chunk_count(extents.key_len);
+  const Index at_once = chunks_at_once(workers, extents.key_len);
   const Index block = KeyBlocks::bytes(head_dim);
   const Index part = chunk_reach * round_up(head_dim, simd::kWidth);
   const Index caller =

@@ -37,6 +37,60 @@ struct Group {
   Range queries{};
 };
 
+template <int Vectors>
+struct Lanes {
+  Vec at[Vectors];
+};
+
+/// Turns the scores of a block of keys into p = 2^(score - maximum), one vector at a time, and sums
+/// them. As the weft of a product it takes kPace vectors for every kUnroll steps of depth.
+template <int Vectors, int kPace>
+struct Exponentials {
+  const float* maximum;  // [kTileLanes]
+  float* sum;            // [kTileLanes]
+  float* scores;
+  const float* end;
+  Index lane = 0;
+
+  template <class Step>
+  ARENA_INLINE void operator()(Step step) {
+    if constexpr ((step + 1) % (kUnroll / kPace) == 0) {
+      if (scores != end) next();
+    }
+  }
+  ARENA_INLINE void next() {
+    const Vec p = simd::exp2(simd::load(scores) - simd::load(maximum + lane));
+    simd::store(scores, p);
+    simd::store(sum + lane, simd::load(sum + lane) + p);
+    scores += simd::kWidth;
+    lane += simd::kWidth;
+    if (lane == Vectors * simd::kWidth) {
+      scores += kTileLanes - lane;
+      lane = 0;
+    }
+  }
+};
+
+/// A group and block of keys whose scores are probabilities, waiting for the product with values.
+struct Pending {
+  const Group* group = nullptr;
+  Rows value{};
+  Index count = 0;  // of keys
+  const float* p = nullptr;
+  bool grown = false;
+  Lanes<kTileVectors> factors{};  // 2^(old maximum - maximum), if grown
+};
+
+/// body.operator()<kPace>(): vectors exponentiated per kUnroll steps of the product with values, so
+/// that all are through when its head_dim / kTileRows tiles are.
+template <class Body>
+ARENA_INLINE void with_pace(Index head_dim, const Body& body) {
+  constexpr Index kOne = kUnroll * kTileVectors * kTileRows;  // head_dim for one vector
+  if (head_dim > kOne / 3) return body.template operator()<2>();
+  if (head_dim > kOne / 7) return body.template operator()<4>();
+  body.template operator()<8>();
+}
+
 class QueryTile {
  public:
   QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale)
@@ -50,9 +104,11 @@ class QueryTile {
       group.maximum = workspace.take<float>(kTileLanes).data();
       group.sum = workspace.take<float>(kTileLanes).data();
     }
-    scores_ = workspace.take<float>(kKeyBlock * kTileLanes).data();
     key_space_ = workspace.take<float>(kKeyBlock * width).data();
-    value_space_ = workspace.take<float>(kKeyBlock * width).data();
+    for (Turn& turn : turns_) {
+      turn.scores = workspace.take<float>(kKeyBlock * kTileLanes).data();
+      turn.value_space = workspace.take<float>(kKeyBlock * width).data();
+    }
   }
 
   static Index scratch(Index query_len, Index head_dim) {
@@ -60,7 +116,8 @@ class QueryTile {
     return group_count(query_len) *
                (stored_bytes<float>(head_dim * kTileLanes) +
                 stored_bytes<float>(width * kTileLanes) + 2 * stored_bytes<float>(kTileLanes)) +
-           stored_bytes<float>(kKeyBlock * kTileLanes) + 2 * stored_bytes<float>(kKeyBlock * width);
+           2 * stored_bytes<float>(kKeyBlock * kTileLanes) +
+           3 * stored_bytes<float>(kKeyBlock * width);
   }
 
   void run(Range queries, const HeadOutputs& outputs, View& statistics) {
@@ -69,6 +126,7 @@ class QueryTile {
     for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
       visit({j, std::min(j + kKeyBlock, hull.end)});
     }
+    flush<kTileVectors>();
     for (Index g = 0; g < count_; ++g) finish(groups_[g], outputs, statistics);
   }
 
@@ -88,137 +146,164 @@ class QueryTile {
   }
 
   void visit(Range block) {
+    // the values of the block before may still be pending, so blocks take turns
+    std::swap(turns_[0].value_space, turns_[1].value_space);
     const Rows keys = contiguous_rows(in_.key, block.begin, block.size(), key_space_);
-    const Rows values = contiguous_rows(in_.value, block.begin, block.size(), value_space_);
+    const Rows values =
+        contiguous_rows(in_.value, block.begin, block.size(), turns_[0].value_space);
     for (Index g = 0; g < count_; ++g) {
       const Group& group = groups_[g];
-      const Range seen = intersection(mask_.keys_of(group.queries), block);
-      if (seen.empty()) continue;
+      const Range hull = intersection(mask_.keys_of(group.queries), block);
+      if (hull.empty()) continue;
+      // in whole register tiles: the mask hides the scores that are too many
+      const Range seen{
+          hull.begin - (hull.begin - block.begin) % kTileRows,
+          std::min(block.begin + round_up(hull.end - block.begin, kTileRows), block.end)};
       const Cover cover = mask_.cover(group.queries, seen);
       if (cover == Cover::kNone) continue;
       const Index skipped = seen.begin - block.begin;
       const Rows key{keys.data + skipped * keys.stride, keys.stride};
       const Rows value{values.data + skipped * values.stride, values.stride};
       with_vectors(group.queries.size(), [&]<int Vectors>() {
-        Maxima maxima = score<Vectors>(group, key, seen.size());
-        if (cover == Cover::kSome) maxima = hide<Vectors>(group, seen);
-        const bool grown = exponentiate<Vectors>(group, maxima, seen.size());
-        accumulate<Vectors>(group, value, seen.size(), grown);
+        with_pace(head_dim_, [&]<int kPace>() {
+          Pending next;
+          next.group = &group;
+          next.value = value;
+          next.count = seen.size();
+          attend<Vectors, kPace>(next, key, seen, cover);
+        });
       });
     }
   }
 
-  struct Maxima {
-    Vec at[kTileVectors];
-  };
+  /// Scores of a group and a block of keys; their exponentials are woven into the pending product
+  /// with values, then they are what is pending.
+  template <int Vectors, int kPace>
+  void attend(Pending next, const Rows& key, Range keys, Cover cover) {
+    const Group& group = *next.group;
+    std::swap(turns_[0].scores, turns_[1].scores);
+    float* const scores = turns_[0].scores;
+    Lanes<Vectors> maxima = score<Vectors>(group, key, next.count, scores);
+    if (cover == Cover::kSome) maxima = hide<Vectors>(group, keys, scores);
+    next.p = scores;
+    alignas(kAlignment) float sum[kTileLanes];
+    Exponentials<Vectors, kPace> exponentials{.maximum = group.maximum,
+                                              .sum = sum,
+                                              .scores = scores,
+                                              .end = scores + next.count * kTileLanes};
+    for (int c = 0; c < Vectors; ++c) {
+      const Index lane = c * simd::kWidth;
+      const Vec old = simd::load(group.maximum + lane);
+      const Vec maximum = simd::maximum(old, maxima.at[c]);
+      next.factors.at[c] = simd::exp2(old - maximum);
+      next.grown = next.grown || simd::any(old < maximum);
+      simd::store(group.maximum + lane, maximum);
+      simd::store(sum + lane, Vec(0.0F));
+    }
+    if (pending_.group) accumulate<kTileVectors>(pending_, exponentials);
+    while (exponentials.scores != exponentials.end) exponentials.next();
+    for (int c = 0; c < Vectors; ++c) {
+      const Index lane = c * simd::kWidth;
+      const Vec before = simd::load(group.sum + lane);
+      simd::store(group.sum + lane, before * next.factors.at[c] + simd::load(sum + lane));
+    }
+    pending_ = next;
+    if constexpr (Vectors < kTileVectors) flush<Vectors>();
+  }
+
+  template <int Vectors>
+  void flush() {
+    if (pending_.group) accumulate<Vectors>(pending_, [](auto) {});
+    pending_ = {};
+  }
 
   /// scores[j][:] = <key_j, query>; returns the largest of each lane.
   template <int Vectors>
-  Maxima score(const Group& group, const Rows& key, Index count) {
-    Maxima maxima;
+  Lanes<Vectors> score(const Group& group, const Rows& key, Index count, float* scores) const {
+    Lanes<Vectors> maxima;
     for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
     for (Index j = 0; j < count; j += kTileRows) {
       Accumulators<Vectors> tile;
       tile.clear();
-      tile.multiply_add(RowOperand(key.data + j * key.stride, key.stride, count - j), group.query,
-                        kTileLanes, head_dim_);
-      for (int r = 0; r < kTileRows; ++r) {
-        for (int c = 0; c < Vectors; ++c) {
-          maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
-        }
-      }
-      tile.store(scores_ + j * kTileLanes, kTileLanes);
+      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, group.query, kTileLanes,
+                        head_dim_);
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+        maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
+      });
+      tile.store(scores + j * kTileLanes, kTileLanes);
     }
     return maxima;
   }
 
   /// Takes out of the scores what the mask does not show; returns the largest that are left.
   template <int Vectors>
-  Maxima hide(const Group& group, Range keys) {
-    mask_.hide(group.queries, keys, {scores_, 1, kTileLanes});
-    Maxima maxima;
+  Lanes<Vectors> hide(const Group& group, Range keys, float* scores) const {
+    mask_.hide(group.queries, keys, {scores, 1, kTileLanes});
+    Lanes<Vectors> maxima;
     for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
     for (Index j = 0; j < keys.size(); ++j) {
       for (int c = 0; c < Vectors; ++c) {
         maxima.at[c] =
-            simd::maximum(maxima.at[c], simd::load(scores_ + j * kTileLanes + c * simd::kWidth));
+            simd::maximum(maxima.at[c], simd::load(scores + j * kTileLanes + c * simd::kWidth));
       }
     }
     return maxima;
   }
 
-  /// scores = 2^(scores - new maximum), added to the row sums; factors_ = 2^(old - new maximum).
-  /// Returns whether any maximum grew.
-  template <int Vectors>
-  bool exponentiate(const Group& group, const Maxima& maxima, Index count) {
-    Vec maximum[Vectors], sum[Vectors];
-    bool grown = false;
-    for (int c = 0; c < Vectors; ++c) {
-      const Index lane = c * simd::kWidth;
-      const Vec old = simd::load(group.maximum + lane);
-      maximum[c] = simd::maximum(old, maxima.at[c]);
-      factors_[c] = simd::exp2(old - maximum[c]);
-      grown = grown || simd::any(old < maximum[c]);
-      sum[c] = simd::load(group.sum + lane) * factors_[c];
-      simd::store(group.maximum + lane, maximum[c]);
-    }
-    for (Index j = 0; j < count; ++j) {
-      for (int c = 0; c < Vectors; ++c) {
-        float* const place = scores_ + j * kTileLanes + c * simd::kWidth;
-        const Vec p = simd::exp2(simd::load(place) - maximum[c]);
-        simd::store(place, p);
-        sum[c] = sum[c] + p;
-      }
-    }
-    for (int c = 0; c < Vectors; ++c) simd::store(group.sum + c * simd::kWidth, sum[c]);
-    return grown;
-  }
-
-  template <int Vectors>
-  void accumulate(const Group& group, const Rows& value, Index count, bool grown) const {
+  /// out^T = factors out^T + value^T p. The block's own sum starts at zero: more accurate.
+  template <int Vectors, class Weft>
+  void accumulate(const Pending& pending, Weft&& weft) const {
     for (Index d = 0; d < head_dim_; d += kTileRows) {
       Accumulators<Vectors> tile;
-      float* const out = group.out + d * kTileLanes;
-      tile.load(out, kTileLanes);
-      if (grown) {
-        for (int r = 0; r < kTileRows; ++r) {
-          for (int c = 0; c < Vectors; ++c) tile.at[r][c] = tile.at[r][c] * factors_[c];
-        }
-      }
-      tile.multiply_add(ColumnOperand{value.data + d, value.stride}, scores_, kTileLanes, count);
-      tile.store(out, kTileLanes);
+      tile.clear();
+      tile.multiply_add(ColumnOperand{pending.value.data + d, pending.value.stride}, pending.p,
+                        kTileLanes, pending.count, weft);
+      float* const out = pending.group->out + d * kTileLanes;
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+        float* const place = out + r * kTileLanes + c * simd::kWidth;
+        const Vec before = simd::load(place);
+        simd::store(place, pending.grown ? before * pending.factors.at[c] + tile.at[r][c]
+                                         : before + tile.at[r][c]);
+      });
     }
   }
 
   void finish(const Group& group, const HeadOutputs& outputs, View& statistics) const {
     const Index first = group.queries.begin, count = group.queries.size();
-    View out = outputs.out, log_sum_exp = outputs.log_sum_exp;
-    alignas(kAlignment) float inverse[kTileLanes];
-    for (Index lane = 0; lane < kTileLanes; ++lane) {
-      const float sum = group.sum[lane];
-      const bool empty = sum == 0;  // a row with a key has a sum of at least 1
-      const float log2_sum = empty ? 0 : std::log2(sum);
-      inverse[lane] = empty ? 0 : 1 / sum;
-      if (lane >= count) continue;
-      if (!log_sum_exp.empty()) {
-        log_sum_exp(first + lane, 0) =
-            empty ? -std::numeric_limits<float>::infinity()
-                  : (group.maximum[lane] + log2_sum) * std::numbers::ln2_v<float>;
-      }
-      if (!statistics.empty()) {
-        statistics(0, first + lane) = group.maximum[lane];
-        statistics(1, first + lane) = log2_sum;
-      }
+    alignas(kAlignment) float inverse[kTileLanes], log2_sum[kTileLanes], log_sum_exp[kTileLanes];
+    for (Index lane = 0; lane < kTileLanes; lane += simd::kWidth) {
+      const Vec sum = simd::load(group.sum + lane), zero(0.0F);
+      const auto empty = sum < Vec(0.5F);  // a row with a key has a sum of at least 1
+      const Vec log2 = simd::select(empty, zero, simd::log2(sum));
+      const Vec log = (simd::load(group.maximum + lane) + log2) * Vec(std::numbers::ln2_v<float>);
+      simd::store(inverse + lane, simd::select(empty, zero, Vec(1.0F) / sum));
+      simd::store(log2_sum + lane, log2);
+      simd::store(log_sum_exp + lane,
+                  simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
+    }
+    if (View wanted = outputs.log_sum_exp; !wanted.empty()) {
+      for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
+    }
+    if (!statistics.empty()) {
+      std::copy_n(group.maximum, count, &statistics(0, first));
+      std::copy_n(log2_sum, count, &statistics(1, first));
     }
     for (Index d = 0; d < head_dim_; ++d) {
-      for (int c = 0; c < kTileVectors; ++c) {
-        float* const place = group.out + d * kTileLanes + c * simd::kWidth;
-        simd::store(place, simd::load(place) * simd::load(inverse + c * simd::kWidth));
+      for (Index lane = 0; lane < kTileLanes; lane += simd::kWidth) {
+        float* const place = group.out + d * kTileLanes + lane;
+        simd::store(place, simd::load(place) * simd::load(inverse + lane));
       }
     }
+    View out = outputs.out;
     copy_transposed(group.out, kTileLanes, head_dim_, count, 1,
                     out.data() + first * out.outerStride(), out.outerStride());
   }
+
+  /// Two of each, because a product is pending while the next scores are made.
+  struct Turn {
+    float* scores;  // [kKeyBlock][kTileLanes]
+    float* value_space;
+  };
 
   const HeadInputs& in_;
   const TileMask& mask_;
@@ -226,10 +311,9 @@ class QueryTile {
   Index head_dim_;
   Index count_ = 0;
   Group groups_[kGroupsMax];
-  float* scores_;  // [kKeyBlock][kTileLanes]
   float* key_space_;
-  float* value_space_;
-  Vec factors_[kTileVectors];
+  Turn turns_[2];
+  Pending pending_{};
 };
 
 }  // namespace
