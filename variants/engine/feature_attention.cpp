@@ -15,7 +15,18 @@ using feature_detail::Sweep;
 using feature_detail::SweepRun;
 using feature_detail::Widths;
 
-auto rows_of(const auto& matrix, Range range) {
+void no_start(const Chunk&) {}
+
+/// Rows of a matrix. Where rows stand apart, as many after them, which are wanted next, are fetched
+/// into the second-level cache.
+template <class MatrixView>
+MatrixView rows_of(const MatrixView& matrix, Range range) {
+  if (matrix.outerStride() != matrix.cols()) {
+    for (Index i = range.end; i < std::min(range.end + range.size(), matrix.rows()); ++i) {
+      const float* const row = matrix.data() + i * matrix.outerStride();
+      for (Index d = 0; d < matrix.cols(); d += kCacheLine) __builtin_prefetch(row + d, 0, 2);
+    }
+  }
   return matrix.row_slice(range.begin, range.size());
 }
 
@@ -54,7 +65,7 @@ Index saved_sums(const FeatureShape& shape) {
 }
 
 void sum_keys(const Context& context, const ConstView& key, const ConstView& value, float* to) {
-  sum_chunks(context, key.rows(), to, [&](Chunk& chunk, Range rows, const Sums& sums) {
+  sum_chunks(context, key.rows(), to, no_start, [&](Chunk& chunk, Range rows, const Sums& sums) {
     chunk.load_keys(context.attention.key_map, rows_of(key, rows), rows_of(value, rows));
     chunk.add_keys(sums);
   });
@@ -155,8 +166,8 @@ class KeySweep final : public Sweep {
 /// d_key and d_value of keys that all queries see.
 void write_d_keys_of_all(const BackwardInputs& inputs, float* d_sums) {
   const Sums sums = inputs.context.sums(d_sums);
-  for_chunks(inputs.context, inputs.in.key.rows(), [&](Chunk& chunk, Range rows, Index) {
-    chunk.transpose(sums);
+  const auto start = [&](Chunk& chunk) { chunk.transpose(sums); };
+  for_chunks(inputs.context, inputs.in.key.rows(), start, [&](Chunk& chunk, Range rows, Index) {
     inputs.load_keys(chunk, rows);
     inputs.write_d_keys(chunk, rows, sums, false);
   });
@@ -164,10 +175,10 @@ void write_d_keys_of_all(const BackwardInputs& inputs, float* d_sums) {
 
 void backward_full(const BackwardInputs& inputs, const Sums& sums) {
   float* const d_sums = inputs.context.take_sums(1);
-  sum_chunks(inputs.context, inputs.in.query.rows(), d_sums,
+  const auto start = [&](Chunk& chunk) { chunk.transpose(sums); };
+  sum_chunks(inputs.context, inputs.in.query.rows(), d_sums, start,
              [&](Chunk& chunk, Range rows, const Sums& to) {
                inputs.load_queries(chunk, rows);
-               chunk.transpose(sums);
                inputs.write_d_query(chunk, rows, sums.vector);
                chunk.add_queries(to);
              });
@@ -214,7 +225,7 @@ void feature_forward(const Team& team, const FeatureAttention& attention, const 
   float* const sums = frame ? frame->take<float>(count * size).data() : context.take_sums(count);
   if (!attention.causal) {
     sum_keys(context, in.key, in.value, sums);
-    for_chunks(context, in.query.rows(), [&](Chunk& chunk, Range rows, Index) {
+    for_chunks(context, in.query.rows(), no_start, [&](Chunk& chunk, Range rows, Index) {
       write_out(context, chunk, rows_of(in.query, rows), context.sums(sums), rows_of(out, rows),
                 inverse ? inverse + rows.begin : nullptr);
     });

@@ -30,16 +30,17 @@ Vec lane_sums(Vec (&rows)[kWidth]) {
   return rows[0];
 }
 
-float dot(const float* a, const float* b, Index count) {
-  Vec sums(0.0F);
-  Index d = 0;
-  for (; d + kWidth <= count; d += kWidth) sums = simd::load(a + d) * simd::load(b + d) + sums;
-  alignas(64) float lanes[kWidth];
-  simd::store(lanes, sums);
-  for (; d < count; ++d) lanes[d % kWidth] += a[d] * b[d];
-  float sum = 0;
-  for (const float lane : lanes) sum += lane;
-  return sum;
+/// In lane i the dot product of rows a(i) and b(i), by whole vectors below `end`.
+template <class A, class B>
+Vec block_dots(const A& a, const B& b, Index end) {
+  Vec partial[kWidth];
+  for (Vec& x : partial) x = Vec(0.0F);
+  for (Index d = 0; d < end; d += kWidth) {
+    for (Index i = 0; i < kWidth; ++i) {
+      partial[i] = simd::load(a(i) + d) * simd::load(b(i) + d) + partial[i];
+    }
+  }
+  return lane_sums(partial);
 }
 
 /// Stores the part of a tile at (r, c) that lies within `to`.
@@ -72,24 +73,22 @@ Index triangle_depth(Index r, Index count) {
 }  // namespace
 
 Chunk::Chunk(Workspace& workspace, const Widths& widths) : widths_(widths) {
-  const auto zeros = [&](Index floats) {
-    float* const data = workspace.take<float>(floats).data();
-    std::fill_n(data, floats, 0.0F);
-    return data;
-  };
+  const auto take = [&](Index floats) { return workspace.take<float>(floats).data(); };
   const Index features = widths.feature_stride(), values = widths.value_stride();
-  phi_query_ = zeros(kChunkRows * features);
-  phi_key_ = zeros(kChunkRows * features);
-  d_phi_ = zeros(kChunkRows * features);
-  value_ = zeros(kChunkRows * values);
-  n_ = zeros(kChunkRows * values);
-  delta_ = zeros(kChunk);
-  inverse_ = zeros(kChunk);
-  right_t_ = zeros(std::max(features, values) * kChunk);
-  weights_ = zeros(kChunkRows * kTriangleStride);
-  d_weights_ = zeros(kChunkRows * kTriangleStride);
-  sums_t_ = zeros(values * features);
-  running_z_ = zeros(features);
+  phi_query_ = take(kChunkRows * features);
+  phi_key_ = take(kChunkRows * features);
+  d_phi_ = take(kChunkRows * features);
+  value_ = take(kChunkRows * values);
+  n_ = take(kChunkRows * values);
+  delta_ = take(kChunk);
+  inverse_ = take(kChunk);
+  right_t_ = take(std::max(features, values) * kChunk);
+  weights_ = take(kChunkRows * kTriangleStride);
+  d_weights_ = take(kChunkRows * kTriangleStride);
+  sums_t_ = take(values * features);
+  running_z_ = take(features);
+  if (features == widths.features) return;
+  for (float* const phi : {phi_query_, phi_key_}) std::fill_n(phi, kChunkRows * features, 0.0F);
 }
 
 Index Chunk::bytes(const Widths& widths) {
@@ -114,9 +113,16 @@ void Chunk::load_keys(const FeatureMap& map, const ConstView& key, const ConstVi
 
 void Chunk::load_d_out(const ConstView& d_out, const ConstView& out, const float* inverse) {
   copy_rows(d_out, inverse, n_, widths_.value_stride());
-  for (Index i = 0; i < d_out.rows(); ++i) {
-    delta_[i] =
-        -dot(n_ + i * widths_.value_stride(), out.data() + i * out.outerStride(), widths_.values);
+  const Index last = d_out.rows() - 1, whole = widths_.values / kWidth * kWidth;
+  const auto n_row = [&](Index i) { return n_ + std::min(i, last) * widths_.value_stride(); };
+  const auto out_row = [&](Index i) { return out.data() + std::min(i, last) * out.outerStride(); };
+  for (Index first = 0; first <= last; first += kWidth) {
+    const Vec dots = block_dots([&](Index i) { return n_row(first + i); },
+                                [&](Index i) { return out_row(first + i); }, whole);
+    simd::store(delta_ + first, Vec(0.0F) - dots);
+  }
+  for (Index i = 0; i <= last; ++i) {
+    for (Index d = whole; d < widths_.values; ++d) delta_[i] -= n_row(i)[d] * out_row(i)[d];
   }
 }
 
@@ -210,21 +216,21 @@ void Chunk::add_outer(const float* phi, const float* rows, const Sums& to) const
 
 void Chunk::add_keys(const Sums& to) const {
   add_outer(phi_key_, value_, to);
-  const Index stride = widths_.feature_stride();
-  for (Index f = 0; f < stride; f += kWidth) {
-    Vec sum(0.0F);
-    for (Index j = 0; j < count_; ++j) sum = sum + simd::load(phi_key_ + j * stride + f);
-    simd::store(to.vector + f, simd::load(to.vector + f) + sum);
-  }
+  add_features(phi_key_, nullptr, to);
 }
 
 void Chunk::add_queries(const Sums& to) const {
   add_outer(phi_query_, n_, to);
+  add_features(phi_query_, delta_, to);
+}
+
+/// to += sum over the chunk's i of factor_i phi_i.
+void Chunk::add_features(const float* phi, const float* factors, const Sums& to) const {
   const Index stride = widths_.feature_stride();
   for (Index f = 0; f < stride; f += kWidth) {
     Vec sum(0.0F);
     for (Index i = 0; i < count_; ++i) {
-      sum = Vec(delta_[i]) * simd::load(phi_query_ + i * stride + f) + sum;
+      sum = Vec(factors ? factors[i] : 1) * simd::load(phi + i * stride + f) + sum;
     }
     simd::store(to.vector + f, simd::load(to.vector + f) + sum);
   }

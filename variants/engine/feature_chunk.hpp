@@ -80,6 +80,7 @@ class Chunk {
   template <bool kCausal>
   void sum_denominators(const float* z, float epsilon);
   void add_outer(const float* phi, const float* rows, const Sums& to) const;
+  void add_features(const float* phi, const float* factors, const Sums& to) const;
   void fill_triangle(const float* left, const float* right, Index stride, Index depth,
                      const float* add, float* triangle);
   void fill_weights();

@@ -47,13 +47,15 @@ struct Context {
   }
 };
 
-/// body(chunk, rows, piece) for each chunk of `rows` rows, in parallel over their pieces.
-template <class Body>
-void for_chunks(const Context& context, Index rows, const Body& body) {
+/// body(chunk, rows, piece) for each chunk of `rows` rows, in parallel over their pieces; each
+/// begins with start(chunk).
+template <class Start, class Body>
+void for_chunks(const Context& context, Index rows, const Start& start, const Body& body) {
   const Pieces pieces(rows);
   context.team.for_each(pieces.count(), [&](Index p, const Team& worker) {
     const WorkspaceScope scope(worker.workspace());
     Chunk chunk(worker.workspace(), context.widths);
+    start(chunk);
     for (Index c = 0; c < num_chunks(pieces.at(p)); ++c) {
       body(chunk, chunk_of(pieces.at(p), c), p);
     }
@@ -61,13 +63,13 @@ void for_chunks(const Context& context, Index rows, const Body& body) {
 }
 
 /// to = the sum, in the pieces' order, of what add(chunk, rows, sums) adds to each piece's sums.
-template <class Add>
-void sum_chunks(const Context& context, Index rows, float* to, const Add& add) {
+template <class Start, class Add>
+void sum_chunks(const Context& context, Index rows, float* to, const Start& start, const Add& add) {
   const WorkspaceScope scope(context.team.workspace());
   const Index size = context.widths.sum_floats(), count = Pieces(rows).count();
   float* const parts = context.take_sums(count);
   std::fill_n(parts, count * size, 0.0F);
-  for_chunks(context, rows, [&](Chunk& chunk, Range range, Index piece) {
+  for_chunks(context, rows, start, [&](Chunk& chunk, Range range, Index piece) {
     add(chunk, range, context.sums(parts + piece * size));
   });
   std::copy_n(parts, size, to);
