@@ -282,5 +282,45 @@ TEST_F(Cli, TrainTakesSettingsAndShowsTheResult) {
   EXPECT_EQ(std::get<Index>(records[0].task_options.at("gap")), 1);
 }
 
+TEST_F(Cli, TrainTakesAPresetsSettingsAndOverridesThem) {
+  write("mine.toml", R"(summary = "one table for each task"
+[[train]]
+variants = ["dense"]
+tasks = ["recall"]
+model.dim = 16
+[[train]]
+variants = ["dense", "linformer[rank=8]"]
+tasks = ["listops[max_len=40]"]
+seeds = [3]
+model.dim = 8
+model.head_hidden = 8
+train.steps = 6
+train.batch = 2
+train.learning_rate = 0.01
+train.evaluate_every = 2
+train.evaluation_samples = 8
+)");
+  const std::string command = "train --task listops --variant linformer --preset ./mine.toml ";
+  const Outcome plan = run(command + "--seeds 0 --dry-run");
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(std::ranges::count(plan.out, '\n'), 1) << plan.out;
+  EXPECT_NE(plan.out.find("linformer[rank=8] on listops[max_len=40], seed 0"), std::string::npos)
+      << plan.out;
+  const Outcome trained = run(command + "--set train.batch=3 --set rank=4");
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  const std::vector<Record> records = Store(file("runs/mine")).load();
+  ASSERT_EQ(records.size(), 1U);
+  const Record& record = records[0];
+  EXPECT_EQ(record.seed, 3U);
+  EXPECT_EQ(record.preset, "mine");
+  EXPECT_EQ(std::get<Index>(record.settings.at("model.dim")), 8);
+  EXPECT_EQ(std::get<Index>(record.settings.at("train.batch")), 3);
+  EXPECT_EQ(std::get<double>(record.settings.at("train.learning_rate")), 0.01);
+  EXPECT_EQ(std::get<Index>(record.options.at("rank")), 4);
+  EXPECT_EQ(record.loss_curve.size(), 6U);
+  ASSERT_EQ(record.validation_curve.size(), 3U);
+  EXPECT_EQ(record.validation_curve.back().step, 6);
+}
+
 }  // namespace
 }  // namespace arena

@@ -4,8 +4,12 @@
 
 #include <set>
 
+#include "harness/model/model.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/plan.hpp"
+#include "harness/train/optimizer.hpp"
+#include "harness/train/trainer.hpp"
+#include "tasks/task.hpp"
 #include "tests/expect_error.hpp"
 
 namespace arena {
@@ -114,6 +118,35 @@ TEST(Preset, EveryBuiltInPresetCanBePlanned) {
     EXPECT_FALSE(preset.summary.empty()) << built_in.name;
     EXPECT_FALSE(plan_units(preset, "").empty()) << built_in.name;
   }
+}
+
+/// The settings of Nyströmformer's code for ListOps; its dense model has 209,802 parameters.
+TEST(Preset, PaperHasThePublishedSettingsOfListops) {
+  const std::vector<Unit> units = plan_units(
+      select(find_preset("paper"), {.variants = {"blocked"}, .tasks = {"listops"}, .seeds = {0}}),
+      "");
+  ASSERT_EQ(units.size(), 1U);  // no grid of learning rates
+  const OptionValues& settings = units[0].settings;
+  OptionTexts model, train;
+  for (const auto& [name, value] : settings) {
+    (name.starts_with("model.") ? model : train)[name.substr(6)] = option_text(value);
+  }
+  const TaskInfo& info = Registry<TaskInfo>::find("listops");
+  const auto task = info.make({}, Options("listops", info.options, {}));
+  EXPECT_EQ(task->size(Split::kTest), 2000);
+  const Model built(Registry<Variant>::find("blocked"), Options("blocked", {}, {}),
+                    Options("model", model_options(), model),
+                    {task->vocab_size(), task->num_classes(), task->max_len(), task->answer()});
+  EXPECT_EQ(built.parameters().parameter_count(), 209'802);
+  const Options training("train", train_options(), train);
+  EXPECT_EQ(training.integer("batch"), 32);
+  EXPECT_EQ(training.integer("steps"), 5000);
+  const Schedule schedule(training);
+  EXPECT_DOUBLE_EQ(schedule.learning_rate(0), 4e-6);
+  EXPECT_DOUBLE_EQ(schedule.learning_rate(999), 1e-4);
+  EXPECT_NEAR(schedule.learning_rate(4999), 4e-10, 1e-18);
+  EXPECT_DOUBLE_EQ(schedule.beta1(0), 0.95);
+  EXPECT_DOUBLE_EQ(schedule.beta1(999), 0.85);
 }
 
 }  // namespace

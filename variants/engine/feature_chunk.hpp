@@ -1,0 +1,100 @@
+#pragma once
+// The products of feature attention on one chunk of rows, in one worker's scratch. Only for
+// the files named feature_.
+
+#include "harness/layers/micro_kernel.hpp"
+#include "variants/engine/feature_attention.hpp"
+
+namespace arena::feature_detail {
+
+constexpr Index kChunk = 64;  // rows: a chunk's features, values and sums stay in the first cache
+static_assert(kChunk % kTileLanes == 0);
+constexpr Index kChunkRows = round_up(kChunk, kTileRows);
+
+/// Columns of a buffer whose rows are read in whole vectors and in whole register tiles.
+constexpr Index padded(Index cols) {
+  return round_up(round_up(cols, kTileRows), simd::kWidth);
+}
+
+constexpr Index kTriangleStride = padded(kChunk);
+
+struct Widths {
+  Index features, values;  // num_features, head_dim
+
+  Index feature_stride() const { return padded(features); }
+  Index value_stride() const { return padded(values); }
+  Index sum_floats() const { return feature_stride() * (value_stride() + 1); }
+};
+
+/// S [feature_stride, value_stride], then z [feature_stride]; zero beyond the widths.
+struct Sums {
+  float* matrix = nullptr;
+  float* vector = nullptr;
+
+  Sums() = default;
+  Sums(float* data, const Widths& widths)
+      : matrix(data), vector(data + widths.feature_stride() * widths.value_stride()) {}
+};
+
+/// body.operator()<Vectors>(r, c) for the register tiles of a [rows, cols] matrix.
+template <class Body>
+ARENA_INLINE void for_tiles(Index rows, Index cols, const Body& body) {
+  for (Index c = 0; c < cols; c += kTileLanes) {
+    with_vectors(cols - c, [&]<int Vectors>() {
+      for (Index r = 0; r < rows; r += kTileRows) body.template operator()<Vectors>(r, c);
+    });
+  }
+}
+
+/// Features of up to kChunk queries and keys, their values and output gradients, and the products
+/// of these. `causal` functions take query and key i of the chunk to be aligned: i sees 0 .. i.
+class Chunk {
+ public:
+  Chunk(Workspace& workspace, const Widths& widths);
+  static Index bytes(const Widths& widths);
+
+  void load_queries(const FeatureMap& map, const ConstView& query);
+  void load_keys(const FeatureMap& map, const ConstView& key, const ConstView& value);
+  /// n and delta, given 1 / den of each query.
+  void load_d_out(const ConstView& d_out, const ConstView& out, const float* inverse);
+
+  /// 1 / den of each query, from z (causal: that before the chunk).
+  const float* invert_denominators(const float* z, float epsilon, bool causal);
+  /// out = phi(q)^T S / den; causal: S is that before the chunk.
+  void write_out(const Sums& sums, bool causal, View out);
+  /// S += phi(k) v^T, z += phi(k).
+  void add_keys(const Sums& to) const;
+  /// d_S += phi(q) n^T, d_z += delta phi(q).
+  void add_queries(const Sums& to) const;
+
+  /// Keeps the transpose of S or d_S for the next two functions.
+  void transpose(const Sums& sums);
+  /// d_query; causal: S and z are those before the chunk.
+  void write_d_query(const FeatureMap& map, const ConstView& query, const float* z, bool causal,
+                     View d_query);
+  /// d_key and d_value; causal: d_S and d_z are those after the chunk.
+  void write_d_keys(const FeatureMap& map, const ConstView& key, const Sums& d_sums, bool causal,
+                    View d_key, View d_value);
+
+ private:
+  template <bool kCausal>
+  void sum_denominators(const float* z, float epsilon);
+  void add_outer(const float* phi, const float* rows, const Sums& to) const;
+  void add_features(const float* phi, const float* factors, const Sums& to) const;
+  void fill_triangle(const float* left, const float* right, Index stride, Index depth,
+                     const float* add, float* triangle);
+  void fill_weights();
+  void fill_d_weights();
+
+  Widths widths_;
+  Index count_ = 0;
+  float *phi_query_, *phi_key_, *d_phi_;  // [kChunkRows][feature_stride]
+  float *value_, *n_;                     // [kChunkRows][value_stride]
+  float *delta_, *inverse_;               // [kChunk]
+  float* right_t_;                        // [widest of features and values][kChunk]
+  float *weights_, *d_weights_;           // [kChunkRows][kTriangleStride]: see fill_triangle()
+  float* sums_t_;                         // [value_stride][feature_stride]
+  float* running_z_;                      // [feature_stride]
+};
+
+}  // namespace arena::feature_detail
