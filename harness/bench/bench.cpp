@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "harness/bench/bench_entry.hpp"
 #include "harness/bench/google.hpp"
@@ -15,12 +16,13 @@ namespace {
 
 using Progress = std::function<void(const std::string&)>;
 
-void fill_times(Record& record, const std::vector<double>& times, const ComputeLimits& limits) {
+void fill_times(BenchEntry& entry, const std::vector<double>& times, const ComputeLimits& limits) {
+  Record& record = entry.record;
   record.time_ns = times;
   const double middle = median(times);
   record.time_ns_median = middle;
   record.time_ns_mad = median_absolute_deviation(times);
-  record.tokens_per_s = static_cast<double>(record.length * record.batch) * 1e9 / middle;
+  record.tokens_per_s = entry.tokens * 1e9 / middle;
   if (!record.flops || *record.flops <= 0) return;
   record.flops_per_s = *record.flops * 1e9 / middle;
   record.share_of_peak = *record.flops_per_s / limits.peak_flops_per_s;
@@ -35,7 +37,7 @@ ComputeLimits better(const ComputeLimits& a, const ComputeLimits& b) {
 
 TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchEntry& entry,
                      const Team& team, const ComputeLimits& limits) {
-  Contender* const contender = entry.contender.get();
+  Timed* const contender = entry.contender.get();
   auto mark = std::make_shared<Workspace::Mark>();
   TimedCall call{.name = benchmark_name(group.shape, label_of(chosen)),
                  .prepare =
@@ -56,18 +58,30 @@ TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchE
 }
 
 /// One more call on warm memory; what its outputs hash to.
-std::uint64_t hash_of_call(Contender& contender, const Team& team) {
+std::uint64_t hash_of_call(Timed& contender, const Team& team) {
   const WorkspaceScope scope(team.workspace());
   contender.prepare(team);
   contender.run(team);
   return contender.output_hash();
 }
 
+/// What all contenders of a group work on: one of both.
+struct GroupInputs {
+  std::optional<BenchInputs> tensors;
+  std::optional<StepBatch> batch;
+
+  explicit GroupInputs(const BenchShape& shape) {
+    if (shape.scope == "step") {
+      batch.emplace(shape);
+    } else {
+      tensors.emplace(shape);
+    }
+  }
+};
+
 /// Times all entries that still have a contender, round-robin, between two probes of the machine.
-void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries,
+void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, const Team& team,
                   GoogleBenchmark& google) {
-  Workers workers(group.shape.threads);
-  const Team team = workers.team();
   const ComputeLimits before = measure_compute(team);
   std::vector<TimedCall> calls;
   std::vector<BenchEntry*> timed;
@@ -87,7 +101,7 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries,
       record.status = "INCORRECT";
       record.error = "the same call on the same inputs gave other bits while it was timed";
     } else if (!times[i].empty()) {
-      fill_times(record, times[i], limits);
+      fill_times(*timed[i], times[i], limits);
     }
   }
 }
@@ -108,14 +122,17 @@ Pass parse_pass(const std::string& text) {
 
 std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& google,
                                     const Progress& progress) {
-  const BenchInputs inputs(group.shape);
+  const GroupInputs inputs(group.shape);
+  Workers workers(group.shape.threads);
   std::vector<BenchEntry> entries;
   for (const BenchVariant& chosen : group.variants) {
     progress(fmt::format("checking {}", benchmark_name(group.shape, label_of(chosen))));
-    entries.push_back(make_entry(group.shape, chosen, inputs));
+    entries.push_back(inputs.tensors
+                          ? make_entry(group.shape, chosen, *inputs.tensors)
+                          : make_step_entry(group.shape, chosen, *inputs.batch, workers));
   }
   progress(fmt::format("timing {}", benchmark_name(group.shape, "*")));
-  time_entries(group, entries, google);
+  time_entries(group, entries, workers.team(), google);
   std::vector<Record> records;
   for (BenchEntry& entry : entries) records.push_back(std::move(entry.record));
   return records;
@@ -127,10 +144,12 @@ std::vector<Record> run_bench_group(const BenchGroup& group, const Progress& pro
 }
 
 Index resident_peak_of_one_call(const BenchShape& shape, const BenchVariant& chosen) {
-  const BenchInputs inputs(shape);
-  const std::unique_ptr<Contender> contender = make_contender(shape, chosen, inputs);
+  const GroupInputs inputs(shape);
   Workers workers(shape.threads);
   const Team team = workers.team();
+  const std::unique_ptr<Timed> contender =
+      inputs.tensors ? std::unique_ptr<Timed>(make_contender(shape, chosen, *inputs.tensors))
+                     : std::make_unique<StepContender>(shape, chosen, *inputs.batch, workers);
   reset_resident_peak();
   const WorkspaceScope scope(team.workspace());
   contender->prepare(team);

@@ -13,7 +13,7 @@
 namespace arena {
 
 struct BenchShape {
-  std::string scope = "kernel";  // "kernel" or "layer"
+  std::string scope = "kernel";  // "kernel", "layer" or "step"
   Pass pass = Pass::kForward;
   Index length = 1024;
   Index heads = 8;
@@ -21,6 +21,9 @@ struct BenchShape {
   Index batch = 1;
   bool causal = false;
   Index threads = 1;
+  /// Scope step: the task whose samples at their true lengths make the batch, `length` being the
+  /// longest it may have ("listops[max_len=512]"); "": random sequences of that length.
+  std::string task{};
 };
 
 struct BenchVariant {

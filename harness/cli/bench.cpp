@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/bench/google.hpp"
+#include "harness/bench/step.hpp"
 #include "harness/cli/bench_table.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/machine/machine.hpp"
@@ -36,6 +37,7 @@ struct BenchArguments {
   std::string pass = "forward";
   std::string scope = "kernel";
   std::string threads = "1";
+  std::string task;
   Index heads = 8;
   Index head_dim = 64;
   Index batch = 1;
@@ -71,12 +73,42 @@ std::vector<Index> parse_threads(const std::string& text) {
   return threads;
 }
 
-/// All groups that the arguments ask for, threads outermost. Throws Error on a bad value.
-std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
-  const std::vector<std::string> scopes = {"kernel", "layer"};
+void check_scope(const BenchArguments& arguments) {
+  const std::vector<std::string> scopes = {"kernel", "layer", "step"};
   if (std::ranges::count(scopes, arguments.scope) == 0) {
     throw Error(unknown_name("scope", arguments.scope, scopes));
   }
+  const bool step = arguments.scope == "step";
+  check(step || arguments.task.empty(), "--task needs --scope step");
+  check(!step || arguments.pass == "train", "--scope step has no pass but train");
+  check(!step || !arguments.causal, "--scope step trains a classifier, which is not causal");
+}
+
+/// Of a task the longest that its sequences may be.
+std::vector<Index> lengths_of(const BenchArguments& arguments) {
+  if (arguments.task.empty()) return parse_lengths(arguments.lengths);
+  const ChosenTask task = choose_task(arguments.task);
+  check(task.info.answer == Answer::kSequenceLabel, "--task {}: a task with one label per sequence",
+        arguments.task);
+  return {task.info.make({}, task.options)->max_len()};
+}
+
+/// The model of LRA's code, where nothing else was asked for.
+void set_step_defaults(const CLI::App& command, BenchArguments& arguments) {
+  if (arguments.scope != "step") return;
+  const auto given = [&](const char* name) { return command.count(name) > 0; };
+  if (!given("--pass")) arguments.pass = "train";
+  if (!given("--heads")) arguments.heads = 2;
+  if (!given("--head-dim")) arguments.head_dim = 32;
+  if (!given("--batch")) arguments.batch = 32;
+  if (arguments.task.empty()) return;
+  check(!given("--lengths"), "--task brings lengths of its own: --lengths does not go with it");
+  arguments.task = choose_task(arguments.task).label();
+}
+
+/// All groups that the arguments ask for, threads outermost. Throws Error on a bad value.
+std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
+  check_scope(arguments);
   for (const auto& [name, value] : {std::pair{"heads", arguments.heads},
                                     {"head-dim", arguments.head_dim},
                                     {"batch", arguments.batch},
@@ -85,7 +117,7 @@ std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
   }
   std::vector<BenchGroup> groups;
   for (const Index threads : parse_threads(arguments.threads)) {
-    for (const Index length : parse_lengths(arguments.lengths)) {
+    for (const Index length : lengths_of(arguments)) {
       BenchGroup group;
       group.shape = {.scope = arguments.scope,
                      .pass = parse_pass(arguments.pass),
@@ -94,7 +126,8 @@ std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
                      .head_dim = arguments.head_dim,
                      .batch = arguments.batch,
                      .causal = arguments.causal,
-                     .threads = threads};
+                     .threads = threads,
+                     .task = arguments.task};
       group.variants = choose_variants(arguments.variants);
       group.repetitions = arguments.repetitions;
       groups.push_back(std::move(group));
@@ -204,10 +237,15 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--variants", to.variants, "NAME[key=value,...],... (all)");
   command->add_option("--lengths", to.lengths, "512,1024 or 256:16384:x2");
   command->add_option("--pass", to.pass, "forward | backward | train");
-  command->add_option("--scope", to.scope, "kernel: q, k, v to out | layer: x to y");
-  command->add_option("--heads", to.heads, "heads");
-  command->add_option("--head-dim", to.head_dim, "width of a head");
-  command->add_option("--batch", to.batch, "sequences, one after another or in parallel");
+  command->add_option("--scope", to.scope,
+                      "kernel: q, k, v to out | layer: x to y | step: a training step of a 2-layer "
+                      "model");
+  command->add_option("--task", to.task,
+                      "scope step: sequences of this task at their true lengths (listops)");
+  command->add_option("--heads", to.heads, "heads (scope step: 2)");
+  command->add_option("--head-dim", to.head_dim, "width of a head (scope step: 32)");
+  command->add_option("--batch", to.batch,
+                      "sequences, one after another or in parallel (scope step: 32)");
   command->add_flag("--causal", to.causal, "no row sees a later one");
   command->add_option("--threads", to.threads, "1,2: one group for each");
   command->add_option("--repetitions", to.repetitions, "timed rounds over the variants");
@@ -219,6 +257,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->callback([&action, command, arguments] {
     action = [command, arguments] {
       const std::vector<std::string> flags = google_flags(*command);
+      set_step_defaults(*command, *arguments);
       if (arguments->memory_of.empty()) return run_bench(*arguments, flags);
       arguments->variants = arguments->memory_of;
       return run_memory_probe(*arguments);

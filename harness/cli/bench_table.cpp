@@ -50,7 +50,8 @@ Row timed_row(const std::string& label, const Record& record, const std::vector<
           record.max_error ? fmt::format("{:.1e}", *record.max_error) : "-",
           bytes_text(record.workspace_bytes),
           bytes_text(record.rss_peak_bytes),
-          bytes_text(record.analytic_bytes)};
+          record.scope == "step" ? fmt::format("{:.0f}", record.tokens_per_s.value_or(0))
+                                 : bytes_text(record.analytic_bytes)};
 }
 
 /// Columns padded to their widest cell, the first to the left, the others to the right; a row with
@@ -78,13 +79,15 @@ std::string aligned(const std::vector<Row>& rows) {
 
 std::string bench_table(const BenchGroup& group, const std::vector<Record>& records) {
   const BenchShape& shape = group.shape;
-  std::string title = fmt::format("{} {}, length {}, {} heads of {}", shape.scope,
-                                  pass_name(shape.pass), shape.length, shape.heads, shape.head_dim);
+  std::string title = fmt::format(
+      "{} {}, {}length {}, {} heads of {}", shape.scope, pass_name(shape.pass),
+      shape.task.empty() ? "" : shape.task + ", up to ", shape.length, shape.heads, shape.head_dim);
   if (shape.batch > 1) title += fmt::format(", batch {}", shape.batch);
   if (shape.causal) title += ", causal";
   title += fmt::format(", {} thread{}", shape.threads, shape.threads == 1 ? "" : "s");
   std::vector<Row> rows = {{"variant", "median", "+-", "cold", "GFLOP/s", "of peak", "of L1",
-                            "vs dense", "vs blocked", "error", "workspace", "resident", "formula"}};
+                            "vs dense", "vs blocked", "error", "workspace", "resident",
+                            shape.scope == "step" ? "tokens/s" : "formula"}};
   for (std::size_t i = 0; i < records.size(); ++i) {
     const Record& record = records[i];
     const Variant& variant = Registry<Variant>::find(record.variant);
