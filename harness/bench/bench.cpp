@@ -7,6 +7,7 @@
 
 #include "harness/bench/bench_entry.hpp"
 #include "harness/bench/google.hpp"
+#include "harness/bench/peer.hpp"
 #include "harness/machine/meter.hpp"
 #include "harness/machine/peak.hpp"
 #include "results/statistics.hpp"
@@ -80,8 +81,8 @@ struct GroupInputs {
 };
 
 /// Times all entries that still have a contender, round-robin, between two probes of the machine.
-void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, const Team& team,
-                  GoogleBenchmark& google) {
+void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, PeerGroup& peers,
+                  const Team& team, GoogleBenchmark& google) {
   const ComputeLimits before = measure_compute(team);
   std::vector<TimedCall> calls;
   std::vector<BenchEntry*> timed;
@@ -92,15 +93,17 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, con
     hashes.push_back(hash_of_call(*entries[i].contender, team));
     calls.push_back(timed_call(group, group.variants[i], entries[i], team, before));
   }
+  for (TimedCall& call : peers.calls()) calls.push_back(std::move(call));
+  for (BenchEntry* entry : peers.timed()) timed.push_back(entry);
   if (calls.empty()) return;
   const auto times = google.time(calls, google.repetitions(group.repetitions));
   const ComputeLimits limits = better(before, measure_compute(team));
   for (std::size_t i = 0; i < timed.size(); ++i) {
-    Record& record = timed[i]->record;
-    if (timed[i]->contender->output_hash() != hashes[i]) {
-      record.status = "INCORRECT";
-      record.error = "the same call on the same inputs gave other bits while it was timed";
-    } else if (!times[i].empty()) {
+    const Timed* const contender = timed[i]->contender.get();
+    if (contender && contender->output_hash() != hashes[i]) {
+      set_status(timed[i]->record, "INCORRECT",
+                 "the same call on the same inputs gave other bits while it was timed");
+    } else if (timed[i]->record.status == "OK" && !times[i].empty()) {
       fill_times(*timed[i], times[i], limits);
     }
   }
@@ -131,10 +134,14 @@ std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& go
                           ? make_entry(group.shape, chosen, *inputs.tensors)
                           : make_step_entry(group.shape, chosen, *inputs.batch, workers));
   }
+  PeerGroup peers(group, inputs.tensors ? &*inputs.tensors : nullptr,
+                  inputs.batch ? &*inputs.batch : nullptr);
+  peers.start(progress);
   progress(fmt::format("timing {}", benchmark_name(group.shape, "*")));
-  time_entries(group, entries, workers.team(), google);
+  time_entries(group, entries, peers, workers.team(), google);
   std::vector<Record> records;
   for (BenchEntry& entry : entries) records.push_back(std::move(entry.record));
+  for (Record& record : peers.take_records()) records.push_back(std::move(record));
   return records;
 }
 

@@ -47,6 +47,11 @@ class Contender : public Timed {
   /// Overwrites the outputs of that sequence.
   double gradient_error(const Team& team);
 
+  /// What run() wrote for one sequence [length, heads * head_dim]; gradients shaped like the
+  /// inputs.
+  const Matrix& out(Index sequence) const { return of(sequence).out; }
+  const std::vector<Matrix>& d_tensors(Index sequence) const { return of(sequence).d_tensors; }
+
   Index parameter_count() const { return weights_.layout.parameter_count(); }
   /// Of outputs, and gradients of inputs.
   std::uint64_t output_hash() const override;
@@ -84,6 +89,8 @@ class Contender : public Timed {
   FlatWeights weights_;
 
  private:
+  const Outputs& of(Index sequence) const { return outputs_[static_cast<std::size_t>(sequence)]; }
+
   const BenchInputs& inputs_;
   std::vector<Outputs> outputs_;            // per sequence
   std::vector<std::vector<Frame>> frames_;  // per sequence, from prepare()
