@@ -64,7 +64,8 @@ hash_of(engine ${s}/variants/*.hpp ${s}/variants/engine/* ${s}/harness/core/* ${
 set(h ${s}/harness)
 hash_of(train ${h}/train/batch* ${h}/train/evaluation* ${h}/train/optimizer* ${h}/train/train*
   ${s}/tasks/*.hpp ${s}/tasks/format/*)
-hash_of(bench ${h}/bench/* ${h}/machine/meter*)
+hash_of(bench ${h}/bench/* ${h}/peers/* ${h}/machine/meter* ${h}/train/batch* ${h}/train/optimizer*
+  ${h}/train/training*)
 string(CONCAT lines "      {\"engine\", \"${engine}\"},\n" "      {\"train\", \"${train}\"},\n"
   "      {\"bench\", \"${bench}\"},\n")
 add_table(shared_hashes "${lines}")
@@ -92,6 +93,9 @@ foreach(preset IN LISTS presets)
   string(APPEND lines "      {\"${stem}\", R\"preset(${text})preset\"},\n")
 endforeach()
 add_table(preset_texts "${lines}")
+
+file(READ ${SOURCE_DIR}/harness/peers/peers.py text)
+add_table(script_texts "      {\"peers\", R\"script(${text})script\"},\n")
 string(APPEND source "}  // namespace arena\n")
 
 set(before "")

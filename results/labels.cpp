@@ -77,6 +77,7 @@ std::string Labels::task(const Record& record) const {
 std::string Labels::shape(const Record& record) const {
   std::string text = fmt::format("{} {}, {} heads of {}", record.scope, record.pass, record.heads,
                                  record.head_dim);
+  if (!record.task.empty()) text += ", " + task(record);
   if (record.batch > 1) text += fmt::format(", batch {}", record.batch);
   if (record.causal) text += ", causal";
   text += fmt::format(", {} thread{}", record.threads, record.threads == 1 ? "" : "s");

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "results/store.hpp"
+#include "tests/fake_peer.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace arena {
@@ -320,6 +321,72 @@ train.evaluation_samples = 8
   EXPECT_EQ(record.loss_curve.size(), 6U);
   ASSERT_EQ(record.validation_curve.size(), 3U);
   EXPECT_EQ(record.validation_curve.back().step, 6);
+
+TEST_F(Cli, BenchTimesTrainingSteps) {
+  const std::string small =
+      "bench --scope step --variants dense,blocked --heads 2 --head-dim 4 --batch 2 "
+      "--repetitions 2 --benchmark_min_time=0.001 ";
+  const Outcome table = run(small + "--lengths 16");
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_TRUE(table.out.starts_with("step train, length 16, 2 heads of 4, batch 2")) << table.out;
+  EXPECT_NE(table.out.find("tokens/s"), std::string::npos) << table.out;
+  const Outcome saved = run(small + "--task listops[max_len=64] --json --out steps");
+  EXPECT_EQ(saved.exit_code, 0) << saved.err;
+  const auto json = nlohmann::json::parse(saved.out, nullptr, false);
+  ASSERT_EQ(json.size(), 2U);
+  for (const auto& record : json) {
+    EXPECT_EQ(record["status"], "OK") << record;
+    EXPECT_EQ(record["scope"], "step");
+    EXPECT_EQ(record["task"], "listops");
+    EXPECT_EQ(record["task_options"]["max_len"], 64);
+    EXPECT_EQ(record["length"], 64);
+    EXPECT_LT(record["lengths"]["max"], 64);
+    EXPECT_GT(record["rss_peak_bytes"], 0);
+  }
+  EXPECT_NE(run("table steps").out.find("step train, 2 heads of 4, listops"), std::string::npos);
+}
+
+TEST_F(Cli, BenchRefusesWhatAStepHasNot) {
+  expect_refusal("bench --scope step --pass forward", "no pass but train");
+  expect_refusal("bench --scope step --causal", "not causal");
+  expect_refusal("bench --task listops", "--scope step");
+  expect_refusal("bench --scope step --task listopts", "did you mean 'listops'?");
+  expect_refusal("bench --scope step --task listops --lengths 512", "lengths of its own");
+}
+
+TEST_F(Cli, BenchTimesPeersBesideVariants) {
+  const std::string command =
+      "bench --variants blocked --lengths 1 --heads 1 --head-dim 4 --repetitions 2 "
+      "--benchmark_min_time=0.001 --against torch --python ./python ";
+  FakePeer peer;
+  peer.write(file("python"));
+  const Outcome good = run(command + "--out peers");
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  EXPECT_NE(good.out.find("x torch sdpa"), std::string::npos) << good.out;
+  EXPECT_NE(good.out.find("torch 1.0 unfused"), std::string::npos) << good.out;
+  EXPECT_EQ(Store(file("peers")).load().size(), 3U);
+  EXPECT_NE(run("table peers").out.find("peer/torch-sdpa"), std::string::npos);
+  EXPECT_NE(run("status peers").out.find("missing 0"), std::string::npos);
+
+  peer.run = "exit 3";
+  peer.write(file("python"));
+  const Outcome crashed = run(command);
+  EXPECT_EQ(crashed.exit_code, 1);
+  EXPECT_NE(crashed.out.find("CRASHED: ended with exit code 3"), std::string::npos) << crashed.out;
+}
+
+TEST_F(Cli, BenchGoesOnWithoutPeers) {
+  const std::string command =
+      "bench --variants blocked --lengths 8 --repetitions 1 --benchmark_min_time=0.001 ";
+  const Outcome outcome = run(command + "--against torch,onnxruntime --python /no/such/python");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_NE(outcome.err.find("without onnxruntime: "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("pip install"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.out.find("torch"), std::string::npos) << outcome.out;
+  expect_refusal(command + "--against tensorflow", "torch");
+  expect_refusal(command + "--against torch,torch", "twice");
+  expect_refusal(command + "--against torch --scope layer", "--scope kernel or step");
+  expect_refusal(command + "--against torch --peer-timeout 0", "--peer-timeout");
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "harness/bench/bench_entry.hpp"
 #include "harness/bench/google.hpp"
+#include "harness/bench/peer.hpp"
 #include "harness/machine/meter.hpp"
 #include "harness/machine/peak.hpp"
 #include "results/statistics.hpp"
@@ -15,12 +17,13 @@ namespace {
 
 using Progress = std::function<void(const std::string&)>;
 
-void fill_times(Record& record, const std::vector<double>& times, const ComputeLimits& limits) {
+void fill_times(BenchEntry& entry, const std::vector<double>& times, const ComputeLimits& limits) {
+  Record& record = entry.record;
   record.time_ns = times;
   const double middle = median(times);
   record.time_ns_median = middle;
   record.time_ns_mad = median_absolute_deviation(times);
-  record.tokens_per_s = static_cast<double>(record.length * record.batch) * 1e9 / middle;
+  record.tokens_per_s = entry.tokens * 1e9 / middle;
   if (!record.flops || *record.flops <= 0) return;
   record.flops_per_s = *record.flops * 1e9 / middle;
   record.share_of_peak = *record.flops_per_s / limits.peak_flops_per_s;
@@ -35,7 +38,7 @@ ComputeLimits better(const ComputeLimits& a, const ComputeLimits& b) {
 
 TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchEntry& entry,
                      const Team& team, const ComputeLimits& limits) {
-  Contender* const contender = entry.contender.get();
+  Timed* const contender = entry.contender.get();
   auto mark = std::make_shared<Workspace::Mark>();
   TimedCall call{.name = benchmark_name(group.shape, label_of(chosen)),
                  .prepare =
@@ -56,18 +59,30 @@ TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchE
 }
 
 /// One more call on warm memory; what its outputs hash to.
-std::uint64_t hash_of_call(Contender& contender, const Team& team) {
+std::uint64_t hash_of_call(Timed& contender, const Team& team) {
   const WorkspaceScope scope(team.workspace());
   contender.prepare(team);
   contender.run(team);
   return contender.output_hash();
 }
 
+/// What all contenders of a group work on: one of both.
+struct GroupInputs {
+  std::optional<BenchInputs> tensors;
+  std::optional<StepBatch> batch;
+
+  explicit GroupInputs(const BenchShape& shape) {
+    if (shape.scope == "step") {
+      batch.emplace(shape);
+    } else {
+      tensors.emplace(shape);
+    }
+  }
+};
+
 /// Times all entries that still have a contender, round-robin, between two probes of the machine.
-void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries,
-                  GoogleBenchmark& google) {
-  Workers workers(group.shape.threads);
-  const Team team = workers.team();
+void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, PeerGroup& peers,
+                  const Team& team, GoogleBenchmark& google) {
   const ComputeLimits before = measure_compute(team);
   std::vector<TimedCall> calls;
   std::vector<BenchEntry*> timed;
@@ -78,16 +93,18 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries,
     hashes.push_back(hash_of_call(*entries[i].contender, team));
     calls.push_back(timed_call(group, group.variants[i], entries[i], team, before));
   }
+  for (TimedCall& call : peers.calls()) calls.push_back(std::move(call));
+  for (BenchEntry* entry : peers.timed()) timed.push_back(entry);
   if (calls.empty()) return;
   const auto times = google.time(calls, google.repetitions(group.repetitions));
   const ComputeLimits limits = better(before, measure_compute(team));
   for (std::size_t i = 0; i < timed.size(); ++i) {
-    Record& record = timed[i]->record;
-    if (timed[i]->contender->output_hash() != hashes[i]) {
-      record.status = "INCORRECT";
-      record.error = "the same call on the same inputs gave other bits while it was timed";
-    } else if (!times[i].empty()) {
-      fill_times(record, times[i], limits);
+    const Timed* const contender = timed[i]->contender.get();
+    if (contender && contender->output_hash() != hashes[i]) {
+      set_status(timed[i]->record, "INCORRECT",
+                 "the same call on the same inputs gave other bits while it was timed");
+    } else if (timed[i]->record.status == "OK" && !times[i].empty()) {
+      fill_times(*timed[i], times[i], limits);
     }
   }
 }
@@ -108,16 +125,23 @@ Pass parse_pass(const std::string& text) {
 
 std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& google,
                                     const Progress& progress) {
-  const BenchInputs inputs(group.shape);
+  const GroupInputs inputs(group.shape);
+  Workers workers(group.shape.threads);
   std::vector<BenchEntry> entries;
   for (const BenchVariant& chosen : group.variants) {
     progress(fmt::format("checking {}", benchmark_name(group.shape, label_of(chosen))));
-    entries.push_back(make_entry(group.shape, chosen, inputs));
+    entries.push_back(inputs.tensors
+                          ? make_entry(group.shape, chosen, *inputs.tensors)
+                          : make_step_entry(group.shape, chosen, *inputs.batch, workers));
   }
+  PeerGroup peers(group, inputs.tensors ? &*inputs.tensors : nullptr,
+                  inputs.batch ? &*inputs.batch : nullptr);
+  peers.start(progress);
   progress(fmt::format("timing {}", benchmark_name(group.shape, "*")));
-  time_entries(group, entries, google);
+  time_entries(group, entries, peers, workers.team(), google);
   std::vector<Record> records;
   for (BenchEntry& entry : entries) records.push_back(std::move(entry.record));
+  for (Record& record : peers.take_records()) records.push_back(std::move(record));
   return records;
 }
 
@@ -127,10 +151,12 @@ std::vector<Record> run_bench_group(const BenchGroup& group, const Progress& pro
 }
 
 Index resident_peak_of_one_call(const BenchShape& shape, const BenchVariant& chosen) {
-  const BenchInputs inputs(shape);
-  const std::unique_ptr<Contender> contender = make_contender(shape, chosen, inputs);
+  const GroupInputs inputs(shape);
   Workers workers(shape.threads);
   const Team team = workers.team();
+  const std::unique_ptr<Timed> contender =
+      inputs.tensors ? std::unique_ptr<Timed>(make_contender(shape, chosen, *inputs.tensors))
+                     : std::make_unique<StepContender>(shape, chosen, *inputs.batch, workers);
   reset_resident_peak();
   const WorkspaceScope scope(team.workspace());
   contender->prepare(team);

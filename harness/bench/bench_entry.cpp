@@ -18,29 +18,6 @@ constexpr double kOutputTolerance = 1e-4;
 constexpr double kGradientTolerance = 3e-3;
 constexpr int kKilled = -9;  // by the kernel, for memory
 
-Record blank_record(const BenchShape& shape, const BenchVariant& chosen) {
-  Record record;
-  record.kind = "bench";
-  record.variant = chosen.name;
-  record.options = chosen.options.values();
-  record.scope = shape.scope;
-  record.pass = pass_name(shape.pass);
-  record.length = shape.length;
-  record.heads = shape.heads;
-  record.head_dim = shape.head_dim;
-  record.batch = shape.batch;
-  record.causal = shape.causal;
-  record.threads = shape.threads;
-  record.precision = "float32";
-  record.machine = machine_info();
-  return record;
-}
-
-void set_status(Record& record, const std::string& status, const std::string& error) {
-  record.status = status;
-  record.error = error;
-}
-
 /// Bytes of frames and scratch by the variant's formula, all sequences that run at once.
 double analytic_bytes(const BenchShape& shape, const BenchVariant& chosen) {
   const Variant& variant = Registry<Variant>::find(chosen.name);
@@ -69,8 +46,61 @@ double tensor_bytes(const BenchShape& shape) {
          static_cast<double>(shape.heads * shape.head_dim);
 }
 
-/// Runs the pass once in a process of its own; fills rss_peak_bytes, or the status when that
-/// process fails.
+/// Cold first call on fresh memory, exact workspace, comparison with the oracle. Without a good
+/// comparison the contender is dropped: nothing of it is timed.
+void first_call(const BenchShape& shape, Contender& contender, BenchEntry& entry) {
+  Workers workers(shape.threads);
+  const Team team = workers.team();
+  {
+    const WorkspaceScope scope(team.workspace());
+    contender.prepare(team);
+    const auto start = std::chrono::steady_clock::now();
+    contender.run(team);
+    entry.record.time_ns_cold =
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+  }
+  entry.record.workspace_bytes = static_cast<double>(workers.high_water());
+  judge_outputs(shape, contender, team, entry.record);
+  if (entry.record.status != "OK") {
+    entry.record.time_ns_cold.reset();
+    entry.contender.reset();
+  }
+}
+
+}  // namespace
+
+Record blank_record(const BenchShape& shape, const BenchVariant& chosen) {
+  Record record;
+  record.kind = "bench";
+  record.variant = chosen.name;
+  record.options = chosen.options.values();
+  record.scope = shape.scope;
+  record.pass = pass_name(shape.pass);
+  record.length = shape.length;
+  record.heads = shape.heads;
+  record.head_dim = shape.head_dim;
+  record.batch = shape.batch;
+  record.causal = shape.causal;
+  record.threads = shape.threads;
+  record.precision = "float32";
+  record.machine = machine_info();
+  return record;
+}
+
+void set_status(Record& record, const std::string& status, const std::string& error) {
+  record.status = status;
+  record.error = error;
+}
+
+void refuse_too_large(Record& record, double bytes, double tensor_bytes) {
+  const auto available = static_cast<double>(available_memory_bytes());
+  if (available <= 0 || bytes + tensor_bytes <= available) return;
+  set_status(record, "OOM",
+             fmt::format("needs {:.0f} MiB beside {:.0f} MiB of inputs and outputs, {:.0f} MiB are "
+                         "free",
+                         bytes / 1048576, tensor_bytes / 1048576, available / 1048576));
+}
+
 void measure_resident_memory(const BenchShape& shape, const std::string& label, Record& record) {
   if (memory_program().empty()) return;
   std::vector<std::string> arguments = {"bench",
@@ -80,8 +110,6 @@ void measure_resident_memory(const BenchShape& shape, const std::string& label, 
                                         shape.scope,
                                         "--pass",
                                         pass_name(shape.pass),
-                                        "--lengths",
-                                        fmt::format("{}", shape.length),
                                         "--heads",
                                         fmt::format("{}", shape.heads),
                                         "--head-dim",
@@ -90,6 +118,11 @@ void measure_resident_memory(const BenchShape& shape, const std::string& label, 
                                         fmt::format("{}", shape.batch),
                                         "--threads",
                                         fmt::format("{}", shape.threads)};
+  if (shape.task.empty()) {
+    arguments.insert(arguments.end(), {"--lengths", fmt::format("{}", shape.length)});
+  } else {
+    arguments.insert(arguments.end(), {"--task", shape.task});
+  }
   if (shape.causal) arguments.emplace_back("--causal");
   const ProgramResult result = run_program(memory_program(), arguments);
   const std::string text = result.output.substr(0, result.output.find('\n'));
@@ -104,22 +137,8 @@ void measure_resident_memory(const BenchShape& shape, const std::string& label, 
   }
 }
 
-/// Cold first call on fresh memory, exact workspace, comparison with the oracle. Without a good
-/// comparison the contender is dropped: nothing of it is timed.
-void first_call(const BenchShape& shape, BenchEntry& entry) {
-  Workers workers(shape.threads);
-  const Team team = workers.team();
-  Contender& contender = *entry.contender;
-  {
-    const WorkspaceScope scope(team.workspace());
-    contender.prepare(team);
-    const auto start = std::chrono::steady_clock::now();
-    contender.run(team);
-    entry.record.time_ns_cold =
-        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
-  }
-  Record& record = entry.record;
-  record.workspace_bytes = static_cast<double>(workers.high_water());
+void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team,
+                   Record& record) {
   const double error = contender.output_error(team);
   if (std::isfinite(error)) record.max_error = error;
   if (!(error <= kOutputTolerance)) {
@@ -136,17 +155,12 @@ void first_call(const BenchShape& shape, BenchEntry& entry) {
                              gradient_error, kGradientTolerance));
     }
   }
-  if (record.status != "OK") {
-    record.time_ns_cold.reset();
-    entry.contender.reset();
-  }
 }
-
-}  // namespace
 
 std::string benchmark_name(const BenchShape& shape, const std::string& label) {
   std::string name = fmt::format("{}/{}/{}", pass_name(shape.pass), shape.length, label);
   if (shape.scope != "kernel") name += "/" + shape.scope;
+  if (!shape.task.empty()) name += "/" + shape.task;
   if (shape.causal) name += "/causal";
   if (shape.batch > 1) name += fmt::format("/batch_{}", shape.batch);
   if (shape.threads > 1) name += fmt::format("/threads_{}", shape.threads);
@@ -162,7 +176,8 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
                       const BenchInputs& inputs) {
   const Variant& variant = Registry<Variant>::find(chosen.name);
   const std::string label = label_of(chosen);
-  BenchEntry entry{blank_record(shape, chosen), nullptr, pass_flops(shape, chosen)};
+  BenchEntry entry{blank_record(shape, chosen), nullptr, pass_flops(shape, chosen),
+                   static_cast<double>(shape.length * shape.batch)};
   Record& record = entry.record;
   if (const std::string reason = unsupported_reason(shape, variant); !reason.empty()) {
     set_status(record, "UNSUPPORTED", reason);
@@ -171,20 +186,15 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.flops = entry.flops;
   const double bytes = analytic_bytes(shape, chosen);
   if (shape.scope == "kernel" && variant.analytic_bytes) record.analytic_bytes = bytes;
-  const auto available = static_cast<double>(available_memory_bytes());
-  if (available > 0 && bytes + tensor_bytes(shape) > available) {
-    set_status(
-        record, "OOM",
-        fmt::format("needs {:.0f} MiB beside {:.0f} MiB of inputs and outputs, {:.0f} MiB are "
-                    "free",
-                    bytes / 1048576, tensor_bytes(shape) / 1048576, available / 1048576));
-    return entry;
-  }
+  refuse_too_large(record, bytes, tensor_bytes(shape));
+  if (record.status != "OK") return entry;
   measure_resident_memory(shape, label, record);
   if (record.status != "OK") return entry;
-  entry.contender = make_contender(shape, chosen, inputs);
-  record.parameters = static_cast<double>(entry.contender->parameter_count());
-  first_call(shape, entry);
+  auto contender = make_contender(shape, chosen, inputs);
+  record.parameters = static_cast<double>(contender->parameter_count());
+  Contender& same = *contender;
+  entry.contender = std::move(contender);
+  first_call(shape, same, entry);
   return entry;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/bench/bench.hpp"
+#include "harness/bench/timed.hpp"
 #include "harness/core/team.hpp"
 
 namespace arena {
@@ -30,15 +31,13 @@ struct FlatWeights {
   void initialise();
 };
 
-class Contender {
+class Contender : public Timed {
  public:
-  virtual ~Contender() = default;
-
-  /// What must stand before run(): for Pass::kBackward the forward pass, whose frames are taken
-  /// from the team's workspace and stay valid until the caller releases them.
-  void prepare(const Team& team);
+  /// For Pass::kBackward the forward pass, whose frames are taken from the team's workspace and
+  /// stay valid until the caller releases them.
+  void prepare(const Team& team) override;
   /// Runs the pass once on every sequence of the batch, in parallel where there are enough.
-  void run(const Team& team);
+  void run(const Team& team) override;
 
   /// After run(): max |difference| / max |reference| of the outputs to the variant's oracle in
   /// double precision, over sampled rows of every sequence.
@@ -48,9 +47,14 @@ class Contender {
   /// Overwrites the outputs of that sequence.
   double gradient_error(const Team& team);
 
+  /// What run() wrote for one sequence [length, heads * head_dim]; gradients shaped like the
+  /// inputs.
+  const Matrix& out(Index sequence) const { return of(sequence).out; }
+  const std::vector<Matrix>& d_tensors(Index sequence) const { return of(sequence).d_tensors; }
+
   Index parameter_count() const { return weights_.layout.parameter_count(); }
-  /// Hash of the bytes that run() overwrites: outputs, and gradients of inputs.
-  std::uint64_t output_hash() const;
+  /// Of outputs, and gradients of inputs.
+  std::uint64_t output_hash() const override;
 
  protected:
   Contender(const BenchShape& shape, const BenchVariant& variant, const BenchInputs& inputs);
@@ -85,6 +89,8 @@ class Contender {
   FlatWeights weights_;
 
  private:
+  const Outputs& of(Index sequence) const { return outputs_[static_cast<std::size_t>(sequence)]; }
+
   const BenchInputs& inputs_;
   std::vector<Outputs> outputs_;            // per sequence
   std::vector<std::vector<Frame>> frames_;  // per sequence, from prepare()

@@ -34,7 +34,13 @@ double nanoseconds_per_call(const Run& run) {
 
 void run_timed(const TimedCall& call, benchmark::State& state) {
   call.prepare();
-  for ([[maybe_unused]] auto iteration : state) call.call();
+  if (call.measure) {
+    const auto calls = static_cast<Index>(state.max_iterations);
+    const double seconds = call.measure(calls) * 1e-9 / static_cast<double>(calls);
+    for ([[maybe_unused]] auto iteration : state) state.SetIterationTime(seconds);
+  } else {
+    for ([[maybe_unused]] auto iteration : state) call.call();
+  }
   call.finish();
   using benchmark::Counter;
   state.counters["flops_per_s"] = Counter(call.flops, Counter::kIsIterationInvariantRate);
@@ -48,7 +54,8 @@ void run_timed(const TimedCall& call, benchmark::State& state) {
 benchmark::internal::Benchmark* add_benchmark(const TimedCall& call) {
   auto* const added = benchmark::RegisterBenchmark(
       call.name.c_str(), [&call](benchmark::State& state) { run_timed(call, state); });
-  return added->Repetitions(1)->UseRealTime();
+  added->Repetitions(1);
+  return call.measure ? added->UseManualTime() : added->UseRealTime();
 }
 
 /// Which of the calls, whose names differ, was run.

@@ -18,8 +18,11 @@ struct TimedCall {
   std::function<void()> prepare;  // before each repetition, not timed
   std::function<void()> call;     // one call, timed
   std::function<void()> finish;   // after each repetition, not timed
-  double flops = 0;               // of one call
-  double peak_flops_per_s = 0;    // 0: not known
+  /// In place of `call`: makes that many calls and returns the nanoseconds of all together,
+  /// measured where they were made.
+  std::function<double(Index calls)> measure{};
+  double flops = 0;                          // of one call
+  double peak_flops_per_s = 0;               // 0: not known
   std::map<std::string, double> counters{};  // further numbers for Google Benchmark's report
 };
 

@@ -4,15 +4,13 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "harness/bench/google.hpp"
+#include "harness/cli/bench_arguments.hpp"
 #include "harness/cli/bench_table.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/machine/machine.hpp"
 #include "harness/machine/meter.hpp"
 #include "harness/machine/peak.hpp"
-#include "harness/model/make.hpp"
 #include "harness/sweep/cell.hpp"
 #include "harness/sweep/unit.hpp"
 #include "results/store.hpp"
@@ -21,87 +19,16 @@ namespace arena {
 namespace {
 
 constexpr int kSomeFailed = 1;
-constexpr Index kMostThreads = 4096;
 
 constexpr const char* kExamples = R"(
 Examples:
   arena bench                                       every variant, forward, lengths 256 to 4096
   arena bench --variants dense,blocked --lengths 1024:16384:x2 --pass train --threads 1,2
   arena bench --variants "local[window=64]" --causal --json
+  arena bench --variants blocked --pass train --threads 2 --against torch,onnxruntime
+  arena bench --scope step --lengths 1024,2048 --threads 2 --against torch
+  arena bench --scope step --task listops --variants blocked --threads 2 --against torch
   arena bench --benchmark_min_time=0.1 --benchmark_out=times.json --benchmark_out_format=json)";
-
-struct BenchArguments {
-  std::string variants;
-  std::string lengths = "256:4096:x2";
-  std::string pass = "forward";
-  std::string scope = "kernel";
-  std::string threads = "1";
-  Index heads = 8;
-  Index head_dim = 64;
-  Index batch = 1;
-  Index repetitions = 9;
-  bool causal = false;
-  bool json = false;
-  std::string out;
-  std::string memory_of;
-};
-
-std::vector<BenchVariant> choose_variants(const std::string& text) {
-  std::vector<BenchVariant> chosen;
-  const auto names = text.empty() ? Registry<Variant>::names() : split_list(text);
-  for (const std::string& name : names) {
-    const ChosenVariant one = choose_variant(name);
-    chosen.push_back({one.variant.name, one.options});
-    const auto same = [&](const BenchVariant& other) {
-      return other.name == one.variant.name && other.options == one.options;
-    };
-    check(std::ranges::count_if(chosen, same) == 1, "--variants names '{}' twice", one.label());
-  }
-  check(!chosen.empty(), "--variants is empty");
-  return chosen;
-}
-
-std::vector<Index> parse_threads(const std::string& text) {
-  std::vector<Index> threads;
-  const OptionSpec spec = integer_option("threads", 1, 1, kMostThreads, "");
-  for (const std::string& item : split_list(text)) {
-    threads.push_back(std::get<Index>(parse_option("bench", spec, item)));
-  }
-  check(!threads.empty(), "--threads is empty");
-  return threads;
-}
-
-/// All groups that the arguments ask for, threads outermost. Throws Error on a bad value.
-std::vector<BenchGroup> groups_of(const BenchArguments& arguments) {
-  const std::vector<std::string> scopes = {"kernel", "layer"};
-  if (std::ranges::count(scopes, arguments.scope) == 0) {
-    throw Error(unknown_name("scope", arguments.scope, scopes));
-  }
-  for (const auto& [name, value] : {std::pair{"heads", arguments.heads},
-                                    {"head-dim", arguments.head_dim},
-                                    {"batch", arguments.batch},
-                                    {"repetitions", arguments.repetitions}}) {
-    check(value >= 1, "--{}={} is not a positive whole number", name, value);
-  }
-  std::vector<BenchGroup> groups;
-  for (const Index threads : parse_threads(arguments.threads)) {
-    for (const Index length : parse_lengths(arguments.lengths)) {
-      BenchGroup group;
-      group.shape = {.scope = arguments.scope,
-                     .pass = parse_pass(arguments.pass),
-                     .length = length,
-                     .heads = arguments.heads,
-                     .head_dim = arguments.head_dim,
-                     .batch = arguments.batch,
-                     .causal = arguments.causal,
-                     .threads = threads};
-      group.variants = choose_variants(arguments.variants);
-      group.repetitions = arguments.repetitions;
-      groups.push_back(std::move(group));
-    }
-  }
-  return groups;
-}
 
 /// What CLI11 did not know: Google Benchmark's flags; anything else is an Error naming the nearest.
 std::vector<std::string> google_flags(const CLI::App& command) {
@@ -140,6 +67,18 @@ Unit unit_of(const BenchGroup& group) {
   return bench_unit(std::move(unit));
 }
 
+/// The peers of the group in the same way, of the same group; in no plan, since no sweep runs them.
+Unit peer_unit(const BenchGroup& group, const Unit& ours) {
+  Unit unit;
+  unit.shape = group.shape;
+  for (const PeerRow& peer : group.peers) {
+    unit.cells.push_back({.variant = peer.variant(), .options = peer.options()});
+  }
+  unit = bench_unit(std::move(unit));
+  unit.id = ours.id;
+  return unit;
+}
+
 /// A line that the next one replaces on a terminal; elsewhere lines follow each other.
 void show_progress(const std::string& text) {
   if (isatty(STDERR_FILENO) == 1) {
@@ -155,8 +94,12 @@ std::vector<Record> measure(const BenchGroup& group, GoogleBenchmark& google,
   const Unit unit = unit_of(group);
   std::vector<Record> records = run_bench_group(group, google, show_progress);
   show_progress("");
+  const Unit peers = peer_unit(group, unit);
   for (std::size_t i = 0; i < records.size(); ++i) {
-    records[i] = completed_record(unit, unit.cells[i], std::move(records[i]));
+    const std::size_t variants = unit.cells.size();
+    records[i] = i < variants
+                     ? completed_record(unit, unit.cells[i], std::move(records[i]))
+                     : completed_record(peers, peers.cells[i - variants], std::move(records[i]));
   }
   if (out.empty()) return records;
   const Store store(out);
@@ -167,8 +110,9 @@ std::vector<Record> measure(const BenchGroup& group, GoogleBenchmark& google,
 }
 
 int run_bench(const BenchArguments& arguments, const std::vector<std::string>& flags) {
-  const std::vector<BenchGroup> groups = groups_of(arguments);
+  std::vector<BenchGroup> groups = groups_of(arguments);
   GoogleBenchmark google(flags);
+  add_peers(arguments, groups);
   print_machine();
   std::vector<std::string> lines;
   bool failed = false;
@@ -204,13 +148,23 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--variants", to.variants, "NAME[key=value,...],... (all)");
   command->add_option("--lengths", to.lengths, "512,1024 or 256:16384:x2");
   command->add_option("--pass", to.pass, "forward | backward | train");
-  command->add_option("--scope", to.scope, "kernel: q, k, v to out | layer: x to y");
-  command->add_option("--heads", to.heads, "heads");
-  command->add_option("--head-dim", to.head_dim, "width of a head");
-  command->add_option("--batch", to.batch, "sequences, one after another or in parallel");
+  command->add_option("--scope", to.scope,
+                      "kernel: q, k, v to out | layer: x to y | step: a training step of a 2-layer "
+                      "model");
+  command->add_option("--task", to.task,
+                      "scope step: sequences of this task at their true lengths (listops)");
+  command->add_option("--heads", to.heads, "heads (scope step: 2)");
+  command->add_option("--head-dim", to.head_dim, "width of a head (scope step: 32)");
+  command->add_option("--batch", to.batch,
+                      "sequences, one after another or in parallel (scope step: 32)");
   command->add_flag("--causal", to.causal, "no row sees a later one");
   command->add_option("--threads", to.threads, "1,2: one group for each");
   command->add_option("--repetitions", to.repetitions, "timed rounds over the variants");
+  command->add_option("--against", to.against,
+                      "torch,onnxruntime: time these as well, on the same inputs, in turns");
+  command->add_option("--python", to.peers.python, "the Python that has them");
+  command->add_option("--peer-timeout", to.peers.timeout_s,
+                      "seconds that one of them may take to answer");
   command->add_flag("--json", to.json, "print an array of records instead of tables");
   command->add_option("--out", to.out, "folder to save the records in, as a sweep does");
   command->add_option("--memory-of", to.memory_of)->group("");
@@ -219,6 +173,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->callback([&action, command, arguments] {
     action = [command, arguments] {
       const std::vector<std::string> flags = google_flags(*command);
+      set_step_defaults(*command, *arguments);
       if (arguments->memory_of.empty()) return run_bench(*arguments, flags);
       arguments->variants = arguments->memory_of;
       return run_memory_probe(*arguments);

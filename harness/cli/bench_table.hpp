@@ -9,7 +9,9 @@
 namespace arena {
 
 /// A title line and one row per record: time, rate, shares of the machine's limits, speed relative
-/// to `dense` and `blocked` where they ran, error, memory. Rows that were not timed say why.
+/// to `dense`, `blocked` and each
+/// peer ("x torch sdpa": how many times faster than it) where they ran, error, memory. Rows that
+/// were not timed say why.
 std::string bench_table(const BenchGroup& group, const std::vector<Record>& records);
 
 }  // namespace arena

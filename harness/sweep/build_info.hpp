@@ -20,5 +20,7 @@ std::span<const BuildText> shared_hashes();
 std::span<const BuildText> git_state();
 /// Preset files by stem.
 std::span<const BuildText> preset_texts();
+/// Scripts that are run by other programs, by stem.
+std::span<const BuildText> script_texts();
 
 }  // namespace arena

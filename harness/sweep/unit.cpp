@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/bench/step.hpp"
 #include "harness/core/check.hpp"
 #include "harness/core/hash.hpp"
 #include "tasks/task.hpp"
@@ -43,9 +44,11 @@ OptionValues options_from(const Json& json) {
 }
 
 Json shape_json(const BenchShape& shape) {
-  return {{"scope", shape.scope},   {"pass", pass_name(shape.pass)}, {"length", shape.length},
-          {"heads", shape.heads},   {"head_dim", shape.head_dim},    {"batch", shape.batch},
-          {"causal", shape.causal}, {"threads", shape.threads}};
+  Json json{{"scope", shape.scope},   {"pass", pass_name(shape.pass)}, {"length", shape.length},
+            {"heads", shape.heads},   {"head_dim", shape.head_dim},    {"batch", shape.batch},
+            {"causal", shape.causal}, {"threads", shape.threads}};
+  if (!shape.task.empty()) json["task"] = shape.task;
+  return json;
 }
 
 BenchShape shape_from(const Json& json) {
@@ -56,7 +59,8 @@ BenchShape shape_from(const Json& json) {
           .head_dim = json.at("head_dim").get<Index>(),
           .batch = json.at("batch").get<Index>(),
           .causal = json.at("causal").get<bool>(),
-          .threads = json.at("threads").get<Index>()};
+          .threads = json.at("threads").get<Index>(),
+          .task = json.value("task", "")};
 }
 
 /// Whether the fields that unit_line() writes are there with their types.
@@ -92,6 +96,7 @@ bool is_unit(const Json& json) {
   }
   const Json& shape = json["shape"];
   const Json model = shape_json({});
+  if (shape.contains("task") && !shape["task"].is_string()) return false;
   return std::ranges::all_of(model.items(), [&](const auto& item) {
     return shape.contains(item.key()) && shape[item.key()].type_name() == item.value().type_name();
   });
@@ -212,6 +217,11 @@ Record planned_record(const Unit& unit, const UnitCell& cell) {
     record.batch = unit.shape.batch;
     record.causal = unit.shape.causal;
     record.threads = unit.shape.threads;
+    if (!unit.shape.task.empty()) {
+      const ChosenTask task = choose_task(unit.shape.task);
+      record.task = task.info.name;
+      record.task_options = task.options.values();
+    }
     record.group = unit.id;
   }
   return record;
