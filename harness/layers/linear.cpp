@@ -7,7 +7,7 @@
 namespace arena {
 
 std::vector<ParameterSpec> linear_specs(const std::string& name, Index in, Index out, Init weight) {
-  return {{.name = name + ".weight", .rows = in, .cols = out, .init = weight},
+  return {{.name = name + ".weight", .rows = in, .cols = out, .init = weight, .transposed = true},
           {.name = name + ".bias", .rows = 1, .cols = out, .init = Init::zeros()}};
 }
 

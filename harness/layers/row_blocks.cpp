@@ -7,7 +7,9 @@ void linear_backward_weights(const Team& team, ConstView x, ConstView d_y, View 
   add_column_sums(d_y, d_bias);
 }
 
-View transposed(Workspace& workspace, ConstView weight) {
+ConstView transposed(Workspace& workspace, const Weights& weights, Index i) {
+  if (weights.transposed.present()) return weights.transposed.transpose_at(i);
+  const ConstView weight = weights.parameters[i];
   const View copy = workspace.matrix(weight.cols(), weight.rows());
   transpose(weight, copy);
   return copy;
