@@ -7,7 +7,6 @@
 #include <numbers>
 
 #include "harness/layers/simd.hpp"
-#include "variants/engine/product.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -255,34 +254,6 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
       const Range seen_by = mask.queries_of({j, j + 1});
       EXPECT_EQ(sees(c, queries.begin, j),
                 seen_by.begin <= queries.begin && queries.begin < seen_by.end);
-    }
-  }
-}
-
-TEST(Product, EqualsEigenInAllForms) {
-  Workers workers(2);
-  for (const Index rows : {1, 8, 65, 130}) {
-    for (const Index cols : {1, 33, 64, 100}) {
-      for (const Index depth : {1, 9, 300}) {
-        for (const bool a_transposed : {false, true}) {
-          for (const bool b_transposed : {false, true}) {
-            Padded a(a_transposed ? depth : rows, a_transposed ? rows : depth, 3, 1);
-            Padded b(b_transposed ? cols : depth, b_transposed ? depth : cols, 2, 2);
-            Padded to(rows, cols, 4, 3);
-            const MatrixD x = a.view().cast<double>(), y = b.view().cast<double>();
-            const MatrixD product = (a_transposed ? MatrixD(x.transpose()) : x) *
-                                    (b_transposed ? MatrixD(y.transpose()) : y);
-            const MatrixD sum = to.view().cast<double>() + product;
-            multiply(workers.team(), {a.view(), a_transposed}, {b.view(), b_transposed}, to.view(),
-                     Store::kAdd);
-            expect_near(to.view().cast<double>(), sum, 3e-6, "sum");
-            multiply(workers.team(), {a.view(), a_transposed}, {b.view(), b_transposed}, to.view(),
-                     Store::kOverwrite);
-            expect_near(to.view().cast<double>(), product, 3e-6, "product");
-            EXPECT_TRUE(to.intact());
-          }
-        }
-      }
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -19,46 +20,84 @@ namespace {
 // Inputs, weights and outputs of a few dozen numbers near 1: sums are exact to about 1e-5.
 constexpr float kSumTolerance = 2e-5F;
 
-TEST(Product, EqualsDoubleAtEverySizeAroundATile) {
-  for (const Index rows : {1, 2, 3, 5, 7, 8, 9, 17, 64}) {
-    for (const Index cols : {1, 10, 15, 16, 17, 31, 32, 48, 70}) {
+TEST(Product, EqualsDoubleInAllFormsAtEverySizeAroundATile) {
+  for (const Index rows : {1, 2, 7, 8, 9, 17, 64, 130}) {
+    for (const Index cols : {1, 10, 16, 17, 31, 32, 48, 70}) {
       for (const Index depth : {1, 3, 64, 300}) {
-        const Matrix a = random_matrix(1, rows, depth, 0.3F);
-        const Matrix b = random_matrix(2, depth, cols, 0.3F);
-        const Matrix bias = random_matrix(3, 1, cols);
-        const MatrixD exact = a.cast<double>() * b.cast<double>();
-        const float tolerance = kSumTolerance;
-        Matrix c = Matrix::Constant(rows, cols, 7);
-        multiply(a, b, c, Output::kOverwrite);
-        EXPECT_LT((c.cast<double>() - exact).cwiseAbs().maxCoeff(), tolerance);
-        multiply(a, b, c, Output::kAdd);
-        EXPECT_LT((c.cast<double>() - 2 * exact).cwiseAbs().maxCoeff(), tolerance);
-        multiply_add_bias(a, b, bias, c);
-        const MatrixD biased = exact.rowwise() + bias.cast<double>().row(0);
-        EXPECT_LT((c.cast<double>() - biased).cwiseAbs().maxCoeff(), tolerance);
-        const Matrix a_transposed = a.transpose();
-        multiply_transposed(a_transposed, b, c, Output::kOverwrite);
-        EXPECT_LT((c.cast<double>() - exact).cwiseAbs().maxCoeff(), tolerance)
-            << rows << " " << cols << " " << depth;
+        for (const int form : {0, 1, 2, 3}) {
+          const Matrix a = random_matrix(1, rows, depth, 0.3F);
+          const Matrix b = random_matrix(2, depth, cols, 0.3F);
+          const Matrix a_transposed = a.transpose(), b_transposed = b.transpose();
+          const Factor left = form & 1 ? transpose(a_transposed) : Factor(a);
+          const Factor right = form & 2 ? transpose(b_transposed) : Factor(b);
+          const MatrixD exact = a.cast<double>() * b.cast<double>();
+          Matrix c = Matrix::Constant(rows, cols, 7);
+          multiply(left, right, c, Output::kOverwrite);
+          EXPECT_LT((c.cast<double>() - exact).cwiseAbs().maxCoeff(), kSumTolerance);
+          multiply(left, right, c, Output::kAdd);
+          EXPECT_LT((c.cast<double>() - 2 * exact).cwiseAbs().maxCoeff(), kSumTolerance)
+              << rows << " " << cols << " " << depth << " " << form;
+        }
       }
     }
   }
 }
 
+TEST(Product, SumsTermsFromBiasAndResidual) {
+  for (const Index cols : {5, 32, 50}) {
+    const Matrix a1 = random_matrix(1, 19, 20, 0.3F), b1 = random_matrix(2, 20, cols, 0.3F);
+    const Matrix a2 = random_matrix(3, 400, 19, 0.3F), b2 = random_matrix(4, 400, cols, 0.3F);
+    const Matrix bias = random_matrix(5, 1, cols), residual = random_matrix(6, 19, cols);
+    const std::array terms{Term{a1, b1}, Term{transpose(a2), b2}};
+    const MatrixD sum =
+        a1.cast<double>() * b1.cast<double>() + a2.transpose().cast<double>() * b2.cast<double>();
+    const MatrixD biased = sum.rowwise() + bias.cast<double>().row(0);
+    Matrix c = Matrix::Constant(19, cols, 7);
+    multiply(terms, {}, c);
+    EXPECT_LT((c.cast<double>() - sum).cwiseAbs().maxCoeff(), kSumTolerance);
+    multiply(terms, {.bias = bias}, c);
+    EXPECT_LT((c.cast<double>() - biased).cwiseAbs().maxCoeff(), kSumTolerance);
+    multiply(terms, {.bias = bias, .rows = residual}, c);
+    EXPECT_LT((c.cast<double>() - biased - residual.cast<double>()).cwiseAbs().maxCoeff(),
+              kSumTolerance);
+  }
+}
+
+TEST(Product, HasTheSameBitsOnAnyTeam) {
+  const Matrix a = random_matrix(1, 700, 150), b = random_matrix(2, 700, 90);
+  Workers one(1), two(2);
+  Matrix first = Matrix::Ones(150, 90), second = first;
+  multiply(one.team(), transpose(a), b, first, Output::kAdd);
+  multiply(two.team(), transpose(a), b, second, Output::kAdd);
+  EXPECT_EQ(first, second);
+}
+
+/// The middle of a larger matrix whose other elements are `rest`.
+struct Inside {
+  Inside(Index rows, Index cols, float rest, float value)
+      : whole(Matrix::Constant(rows + 4, cols + 9, rest)) {
+    view().setConstant(value);
+  }
+  View view() {
+    return View(whole).row_slice(2, whole.rows() - 4).column_slice(5, whole.cols() - 9);
+  }
+  Matrix whole;
+};
+
 TEST(Product, WritesAndReadsNothingBesideItsViews) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kGuard = 12345;
-  Matrix a = Matrix::Constant(12, 40, kNan), b = Matrix::Constant(40, 60, kNan);
-  Matrix c = Matrix::Constant(12, 60, kGuard);
-  View(a).row_slice(1, 9).column_slice(2, 21).setOnes();
-  View(b).row_slice(3, 21).column_slice(4, 37).setOnes();
-  multiply(View(a).row_slice(1, 9).column_slice(2, 21),
-           View(b).row_slice(3, 21).column_slice(4, 37),
-           View(c).row_slice(2, 9).column_slice(5, 37), Output::kOverwrite);
-  for (Index i = 0; i < c.rows(); ++i) {
-    for (Index j = 0; j < c.cols(); ++j) {
-      const bool inside = i >= 2 && i < 11 && j >= 5 && j < 42;
-      EXPECT_EQ(c(i, j), inside ? 21.0F : kGuard);
+  for (const Index cols : {3, 37, 64}) {
+    for (const int form : {0, 1, 2, 3}) {
+      const bool a_turned = (form & 1) != 0, b_turned = (form & 2) != 0;
+      Inside a(a_turned ? 21 : 9, a_turned ? 9 : 21, kNan, 1);
+      Inside b(b_turned ? cols : 21, b_turned ? 21 : cols, kNan, 1);
+      Inside c(9, cols, kGuard, kNan), bias(1, cols, kNan, 2), rows(9, cols, kNan, 3);
+      const Term term{{a.view(), a_turned}, {b.view(), b_turned}};
+      multiply(std::span(&term, 1), {.bias = bias.view(), .rows = rows.view()}, c.view());
+      EXPECT_TRUE((c.view().array() == 26.0F).all());
+      c.view().setConstant(kGuard);
+      EXPECT_TRUE((c.whole.array() == kGuard).all());
     }
   }
 }

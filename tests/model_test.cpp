@@ -139,6 +139,21 @@ TEST(Model, HasTheSameBitsOnAnyTeamEvenInOneLongSequence) {
   EXPECT_EQ(evaluated[0], losses[0]);  // without dropout both passes compute the same
 }
 
+TEST(Model, PreparedWeightsChangeNoBit) {
+  const ByHeart task(Answer::kPositionLabels);
+  Instance it(dense(), task, kTiny);
+  Workers workers(1);
+  const Call call{.team = workers.team(), .key = RandomKey(3)};
+  const Sample sample = task.sample(Split::kTrain, 3);
+  it.forward_backward(call, sample, {});
+  std::vector<float> transposed(it.weights.size()), grads(it.weights.size());
+  it.model.prepare(it.weights, transposed);
+  ModelValues values = it.values();
+  values.transposed = transposed;
+  it.model.forward_backward(call, sample, values, {}, {grads, it.statistics});
+  EXPECT_EQ(grads, it.grads);
+}
+
 TEST(Model, StaysWithinItsFootprint) {
   // The frame asserts its own limit in debug builds; here: a repeated pass takes no more memory.
   const ByHeart task(Answer::kSequenceLabel, 8, 300);

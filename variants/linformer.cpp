@@ -14,7 +14,7 @@
 
 #include <cmath>
 
-#include "variants/engine/product.hpp"
+#include "harness/layers/product.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -51,7 +51,7 @@ class Linformer final : public AttentionHead {
     const Index backward =
         softmax_backward_scratch(inner, head_dim_, extents.query_len, workers).caller;
     return {.frame = mixtures + softmax_statistics_bytes(extents.query_len),
-            .scratch = mixtures + std::max({forward, backward, multiply_scratch()})};
+            .scratch = mixtures + std::max(forward, backward)};
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
@@ -65,9 +65,8 @@ class Linformer final : public AttentionHead {
     };
     View key = take(rank_, head_dim_), value = take(rank_, head_dim_);
     const View statistics = frame ? frame->matrix(2, query_len) : View();
-    multiply(call.team, {used(weights.parameters[0], key_len)}, {in.key}, key, Store::kOverwrite);
-    multiply(call.team, {used(weights.parameters[1], key_len)}, {in.value}, value,
-             Store::kOverwrite);
+    multiply(call.team, used(weights.parameters[0], key_len), in.key, key, Output::kOverwrite);
+    multiply(call.team, used(weights.parameters[1], key_len), in.value, value, Output::kOverwrite);
     softmax_forward(call.team, {in.query, key, value}, scale_, BandMask::full({query_len, rank_}),
                     outputs, statistics);
   }
@@ -87,11 +86,11 @@ class Linformer final : public AttentionHead {
                      d_outputs, statistics, {d_in.query, d_key, d_value});
     const ConstView e = used(weights.parameters[0], key_len);
     const ConstView f = used(weights.parameters[1], key_len);
-    multiply(call.team, transpose(e), {d_key}, d_in.key, Store::kOverwrite);
-    multiply(call.team, transpose(f), {d_value}, d_in.value, Store::kOverwrite);
-    multiply(call.team, {d_key}, transpose(in.key), grads[0].column_slice(0, key_len), Store::kAdd);
-    multiply(call.team, {d_value}, transpose(in.value), grads[1].column_slice(0, key_len),
-             Store::kAdd);
+    multiply(call.team, transpose(e), d_key, d_in.key, Output::kOverwrite);
+    multiply(call.team, transpose(f), d_value, d_in.value, Output::kOverwrite);
+    multiply(call.team, d_key, transpose(in.key), grads[0].column_slice(0, key_len), Output::kAdd);
+    multiply(call.team, d_value, transpose(in.value), grads[1].column_slice(0, key_len),
+             Output::kAdd);
   }
 
  private:

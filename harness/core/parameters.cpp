@@ -30,7 +30,11 @@ std::vector<Slice> ParameterLayout::add(std::span<const ParameterSpec> specs,
     const std::string name = (spec.sharing == Sharing::kModel ? model_prefix : prefix) + spec.name;
     const auto [position, fresh] = by_name_.emplace(name, entries_.size());
     if (fresh) {
-      entries_.push_back({name, {size_, spec.rows, spec.cols}, spec.init, spec.trainable});
+      entries_.push_back({.name = name,
+                          .slice = {size_, spec.rows, spec.cols},
+                          .init = spec.init,
+                          .trainable = spec.trainable,
+                          .transposed = spec.transposed});
       // Every slice starts on a vector boundary; the few padding floats stay zero.
       size_ += (spec.rows * spec.cols + 15) / 16 * 16;
     }

@@ -40,6 +40,7 @@ struct ParameterSpec {
   /// rows may then be 0, otherwise the shapes must agree.
   std::string tie{};
   bool trainable = true;
+  bool transposed = false;  // Weights also has its transpose, made once for all sequences
 };
 
 /// Where a parameter lies in the flat buffer, in floats.
@@ -60,7 +61,13 @@ class SliceViews {
     const Slice& slice = slices_[static_cast<std::size_t>(i)];
     return {data_ + slice.offset, slice.rows, slice.cols};
   }
+  /// Slice i of a buffer that holds transposes.
+  ViewType transpose_at(Index i) const {
+    const Slice& slice = slices_[static_cast<std::size_t>(i)];
+    return {data_ + slice.offset, slice.cols, slice.rows};
+  }
   SliceViews part(Index first, Index count) const {
+    if (!present()) return {};
     return {data_,
             slices_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))};
   }
@@ -79,6 +86,13 @@ using ConstSlices = SliceViews<const float, ConstView>;
 struct Weights {
   ConstSlices parameters;
   ConstSlices buffers;
+  /// In the place of each parameter that asked for it, its transpose; absent: nobody prepared.
+  ConstSlices transposed{};
+
+  /// Parameters [first, first + count), and all buffers.
+  Weights part(Index first, Index count) const {
+    return {parameters.part(first, count), buffers, transposed.part(first, count)};
+  }
 };
 
 /// Resolves the specs of all components of a model to slices of one flat buffer.
@@ -89,6 +103,7 @@ class ParameterLayout {
     Slice slice;
     Init init;
     bool trainable = true;
+    bool transposed = false;
   };
 
   /// Slices for `specs` of the component at `prefix` ("layers.0.") whose model-wide part is

@@ -10,6 +10,7 @@
 namespace arena {
 
 /// "NAME.weight" [in, out] and "NAME.bias" [1, out]; the bias starts at zero.
+/// The weight has its transpose in Weights.
 std::vector<ParameterSpec> linear_specs(const std::string& name, Index in, Index out, Init weight);
 
 /// y [rows, out] = x [rows, in] weight + bias.

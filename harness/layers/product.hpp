@@ -1,23 +1,56 @@
 #pragma once
-// Matrix products at the sizes of a model's position-wise work (blocks of some 64 rows, widths of
-// 32 to 1024): registers hold a tile of the result, operands are read as they lie, nothing is
-// packed or allocated. Sums over the inner dimension run in ascending order.
+// Matrix products of any shape by the register tile: X W, dY W^T, X^T dY and products along the
+// sequence. Operands are read as they lie where that is fast, else packed a panel at a time on the
+// stack; nothing is allocated and nothing beside the views is read.
 
-#include "harness/core/matrix.hpp"
+#include <span>
+
+#include "harness/core/team.hpp"
 
 namespace arena {
 
 /// What a function does with the values its output already has.
 enum class Output { kOverwrite, kAdd };
 
-/// c [m, n] = or += a [m, k] b [k, n].
-void multiply(ConstView a, ConstView b, View c, Output output);
+/// What stands in a product: a matrix or its transpose.
+struct Factor {
+  Factor(const ConstView& m) : matrix(m) {}
+  Factor(const View& m) : matrix(m) {}
+  Factor(const Matrix& m) : matrix(m) {}
+  Factor(const ConstView& m, bool is_transposed) : matrix(m), transposed(is_transposed) {}
 
-/// c [m, n] = a [m, k] b [k, n] + bias [1, n] in each row.
-void multiply_add_bias(ConstView a, ConstView b, ConstView bias, View c);
+  Index rows() const { return transposed ? matrix.cols() : matrix.rows(); }
+  Index cols() const { return transposed ? matrix.rows() : matrix.cols(); }
 
-/// c [m, n] = or += a^T b with a [k, m], b [k, n].
-void multiply_transposed(ConstView a, ConstView b, View c, Output output);
+  ConstView matrix;
+  bool transposed = false;
+};
+
+inline Factor transpose(const ConstView& matrix) {
+  return {matrix, true};
+}
+
+/// a b, one summand of a result.
+struct Term {
+  Factor a, b;
+};
+
+/// Where the sums of a result start: at a row `bias` [1, cols], at `rows` [rows, cols] (the result
+/// itself or a residual), at their sum, or at zero where both are empty.
+struct Start {
+  ConstView bias{};
+  ConstView rows{};
+};
+
+/// to [rows, cols] = start + sum of all terms. Each element is summed in the order of the terms and
+/// along their inner dimension, however the result is cut into blocks.
+void multiply(std::span<const Term> terms, const Start& start, View to);
+
+/// to = or += a b.
+void multiply(const Factor& a, const Factor& b, View to, Output output);
+
+/// The same, in parallel over blocks of the result.
+void multiply(const Team& team, const Factor& a, const Factor& b, View to, Output output);
 
 /// out [cols, rows] = in [rows, cols] transposed.
 void transpose(ConstView in, View out);

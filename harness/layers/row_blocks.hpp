@@ -23,12 +23,11 @@ void for_row_blocks(const Team& team, Index len, Body&& body) {
   });
 }
 
-/// linear_backward_weights over all rows, block after block; workers share the rows of d_weight,
-/// so each sum runs in the same order on any number of threads.
+/// The same, with workers that share blocks of d_weight.
 void linear_backward_weights(const Team& team, ConstView x, ConstView d_y, View d_weight,
                              View d_bias);
 
-/// A transposed copy of `weight` on the worker's workspace.
-View transposed(Workspace& workspace, ConstView weight);
+/// The transpose of parameter i: the prepared one, else a copy on the worker's workspace.
+ConstView transposed(Workspace& workspace, const Weights& weights, Index i);
 
 }  // namespace arena

@@ -56,8 +56,7 @@ class Block final : public Encoder {
     return {call.key.fold("attention.dropout"), call.training ? settings_.dropout : 0, dim_};
   }
   Weights attention_weights(const Weights& weights) const {
-    return {weights.parameters.part(kAttention, weights.parameters.size() - kAttention),
-            weights.buffers};
+    return weights.part(kAttention, weights.parameters.size() - kAttention);
   }
   void norm_backward(const Team& team, ConstView x, ConstView statistics,
                      const ConstSlices& weights, ConstView d_normed, View d_x,
@@ -113,8 +112,8 @@ void Block::forward(const Call& call, std::span<const ConstView> in, ConstView c
     dropout.apply(first, rows);
     add_rows(x.row_slice(first, count), rows);
   });
-  feed_forward_.forward(
-      call, middle, weights.parameters.part(kFeedForward, FeedForward::kParameters), out[0], frame);
+  feed_forward_.forward(call, middle, weights.part(kFeedForward, FeedForward::kParameters), out[0],
+                        frame);
 }
 
 void Block::backward(const Call& call, std::span<const ConstView> in, ConstView context,
@@ -129,9 +128,8 @@ void Block::backward(const Call& call, std::span<const ConstView> in, ConstView 
   const ConstView middle = reader.matrix(len, dim_);
   const Frame attention_frame =
       reader.child(align_up(attention_footprint(len, context.rows(), call).frame));
-  feed_forward_.backward(call, middle,
-                         weights.parameters.part(kFeedForward, FeedForward::kParameters), d_out[0],
-                         reader, d_x, grads.part(kFeedForward, FeedForward::kParameters));
+  feed_forward_.backward(call, middle, weights.part(kFeedForward, FeedForward::kParameters),
+                         d_out[0], reader, d_x, grads.part(kFeedForward, FeedForward::kParameters));
 
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);

@@ -41,17 +41,17 @@ std::vector<ParameterSpec> Classifier::specs() const {
 }
 
 LossSum Classifier::run(const Team& team, ConstView x, std::span<const std::int32_t> labels,
-                        const ConstSlices& weights, float loss_scale, std::span<std::uint8_t> right,
+                        const Weights& weights, float loss_scale, std::span<std::uint8_t> right,
                         View d_x, const Slices& grads) const {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
   const auto transposed_if_needed = [&](Index parameter) {
-    return d_x.empty() ? ConstView() : ConstView(transposed(workspace, weights[parameter]));
+    return d_x.empty() ? ConstView() : transposed(workspace, weights, parameter);
   };
   const Pass pass{.workspace = workspace,
                   .x = x,
                   .labels = labels,
-                  .weights = weights,
+                  .weights = weights.parameters,
                   .loss_scale = loss_scale,
                   .d_x = d_x,
                   .grads = grads,

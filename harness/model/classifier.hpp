@@ -24,7 +24,7 @@ class Classifier {
   /// if not empty, gets 1 or 0 per scored label. With `d_x` not empty, overwrites it with the
   /// gradient of loss_scale * (sum of losses) and adds to grads.
   LossSum run(const Team& team, ConstView x, std::span<const std::int32_t> labels,
-              const ConstSlices& weights, float loss_scale, std::span<std::uint8_t> right, View d_x,
+              const Weights& weights, float loss_scale, std::span<std::uint8_t> right, View d_x,
               const Slices& grads) const;
 
  private:

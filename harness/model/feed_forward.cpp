@@ -63,8 +63,9 @@ FeedForward::Masks FeedForward::masks(const Call& call) const {
           Dropout(key.fold(std::uint64_t{1}), rate, dim_)};
 }
 
-void FeedForward::forward(const Call& call, ConstView x, const ConstSlices& weights, View y,
+void FeedForward::forward(const Call& call, ConstView x, const Weights& all_weights, View y,
                           Frame* frame) const {
+  const ConstSlices& weights = all_weights.parameters;
   const Masks masks = this->masks(call);
   const WorkspaceScope scope(call.team.workspace());
   const View statistics =
@@ -95,7 +96,7 @@ FeedForward::Rows FeedForward::take_rows(Workspace& workspace, Index count) cons
           workspace.matrix(count, settings_.hidden), workspace.matrix(count, settings_.hidden)};
 }
 
-void FeedForward::backward(const Call& call, ConstView x, const ConstSlices& weights, ConstView d_y,
+void FeedForward::backward(const Call& call, ConstView x, const Weights& weights, ConstView d_y,
                            FrameReader& frame, View d_x, const Slices& grads) const {
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
@@ -106,9 +107,9 @@ void FeedForward::backward(const Call& call, ConstView x, const ConstSlices& wei
                   .d_y = d_y,
                   .statistics = statistics,
                   .hidden = hidden,
-                  .in_transposed = transposed(workspace, weights[kInWeight]),
-                  .out_transposed = transposed(workspace, weights[kOutWeight]),
-                  .weights = weights,
+                  .in_transposed = transposed(workspace, weights, kInWeight),
+                  .out_transposed = transposed(workspace, weights, kOutWeight),
+                  .weights = weights.parameters,
                   .masks = masks(call),
                   .d_x = d_x};
   const Index at_once = rows_at_once(call.team, len);

@@ -24,10 +24,9 @@ class FeedForward {
   Footprint footprint(Index len, const Team& team) const;
 
   /// y [len, dim] from x [len, dim], which may be the same memory where frame is null.
-  void forward(const Call& call, ConstView x, const ConstSlices& weights, View y,
-               Frame* frame) const;
+  void forward(const Call& call, ConstView x, const Weights& weights, View y, Frame* frame) const;
   /// Overwrites d_x, adds to grads.
-  void backward(const Call& call, ConstView x, const ConstSlices& weights, ConstView d_y,
+  void backward(const Call& call, ConstView x, const Weights& weights, ConstView d_y,
                 FrameReader& frame, View d_x, const Slices& grads) const;
 
  private:

@@ -4,6 +4,7 @@
 
 #include "harness/layers/dropout.hpp"
 #include "harness/layers/embedding.hpp"
+#include "harness/layers/product.hpp"
 #include "harness/layers/rows.hpp"
 
 namespace arena {
@@ -150,7 +151,17 @@ struct Model::Pass {
 Weights Model::layer_weights(const ModelValues& values, Index layer) const {
   const auto l = static_cast<std::size_t>(layer);
   return {ConstSlices(values.parameters.data(), layer_parameters_[l]),
-          ConstSlices(values.buffers.data(), layer_buffers_[l])};
+          ConstSlices(values.buffers.data(), layer_buffers_[l]),
+          ConstSlices(values.transposed.data(), layer_parameters_[l])};
+}
+
+void Model::prepare(std::span<const float> parameters, std::span<float> transposed) const {
+  for (const ParameterLayout::Entry& entry : parameters_.entries()) {
+    if (!entry.transposed) continue;
+    const auto [offset, rows, cols] = entry.slice;
+    transpose(ConstView(parameters.data() + offset, rows, cols),
+              View(transposed.data() + offset, cols, rows));
+  }
 }
 
 void Model::check_sample(const Sample& sample) const {
@@ -216,8 +227,10 @@ void Model::run_layers(Pass& pass, Index layer, const Streams& in, const Streams
   if (layer == num_layers_) {
     const LossSum sum = classifier_.run(
         pass.call.team, in.views[0], pass.sample.labels,
-        ConstSlices(pass.values.parameters.data(), classifier_slices_), pass.scale.score,
-        pass.right, d_in.views[0], pass.grad_slices(classifier_slices_));
+        {ConstSlices(pass.values.parameters.data(), classifier_slices_),
+         {},
+         ConstSlices(pass.values.transposed.data(), classifier_slices_)},
+        pass.scale.score, pass.right, d_in.views[0], pass.grad_slices(classifier_slices_));
     for (std::size_t s = 1; s < kMaxStreams; ++s) zero_rows(d_in.views[s]);
     pass.score.loss = sum.loss;
     pass.score.correct = sum.correct;

@@ -20,6 +20,7 @@ struct ModelShape {
 /// Flat buffers of the layouts parameters(), buffers() and statistics().
 struct ModelValues {
   std::span<const float> parameters, buffers;
+  std::span<const float> transposed{};  // by prepare(); empty: each pass makes its own
 };
 struct ModelGrads {
   std::span<float> parameters, statistics;  // added to
@@ -46,6 +47,10 @@ class Model {
   const ParameterLayout& parameters() const { return parameters_; }
   const ParameterLayout& buffers() const { return buffers_; }
   const ParameterLayout& statistics() const { return statistics_; }
+
+  /// Writes what all sequences share while the parameters stay as they are: `transposed`, of
+  /// parameters().size() floats, gets the transposes that backward passes multiply with.
+  void prepare(std::span<const float> parameters, std::span<float> transposed) const;
 
   /// Scores one sample. Of `call`, team and key (folded by purpose, step and sequence) count.
   /// `right`, if not empty, gets 1 or 0 for each scored label. Throws Error on a sample that does

@@ -1,6 +1,7 @@
 #include "harness/model/multi_head.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "harness/layers/linear.hpp"
 #include "harness/layers/row_blocks.hpp"
@@ -94,16 +95,34 @@ class MultiHead final : public AttentionLayer {
                 Slices grads) const override;
 
  private:
-  /// Projected inputs and the heads' joined output, each [len, width].
+  /// One matrix [len, head_dim] for each head, one below the other: rows of a head lie close
+  /// together, so that kernels use all of a cache.
   template <class AnyView>
-  struct Projected {
-    AnyView query, key, value, out;
+  struct Heads {
+    AnyView all;
+    Index len;
+
+    AnyView operator[](Index head) const { return all.row_slice(head * len, len); }
   };
+  /// Projected inputs and the heads' outputs, or the gradients of all of them.
+  template <class AnyView, class AnyOut>
+  struct Projected {
+    Heads<AnyView> query, key, value;
+    AnyOut out;
+  };
+  /// Outputs stand side by side in [query_len, width], to be projected together; their gradients
+  /// are per head.
+  using Gradients = Projected<View, Heads<View>>;
 
   template <class AnyView, class Memory>
-  Projected<AnyView> take_projected(Memory& memory, const Extents& extents) const {
-    return {memory.matrix(extents.query_len, width_), memory.matrix(extents.key_len, width_),
-            memory.matrix(extents.key_len, width_), memory.matrix(extents.query_len, width_)};
+  Heads<AnyView> take_heads(Memory& memory, Index len) const {
+    return {memory.matrix(setup_.num_heads * len, setup_.head_dim), len};
+  }
+  template <class AnyView, class Memory>
+  Projected<AnyView, AnyView> take_projected(Memory& memory, const Extents& extents) const {
+    return {take_heads<AnyView>(memory, extents.query_len),
+            take_heads<AnyView>(memory, extents.key_len),
+            take_heads<AnyView>(memory, extents.key_len), memory.matrix(extents.query_len, width_)};
   }
 
   static Extents extents_of(const LayerInputs& in) {
@@ -147,20 +166,33 @@ class MultiHead final : public AttentionLayer {
     }
   }
 
+  ConstView rows_of_head(const ConstView& transposed_weight, Index head) const {
+    return transposed_weight.row_slice(head * setup_.head_dim, setup_.head_dim);
+  }
   template <class AnyView>
   AnyView columns_of_head(const AnyView& all, Index head) const {
     return all.column_slice(head * setup_.head_dim, setup_.head_dim);
   }
 
-  HeadInputs inputs_of_head(const Projected<ConstView>& all, Index h) const {
-    return {columns_of_head(all.query, h), columns_of_head(all.key, h),
-            columns_of_head(all.value, h)};
+  template <class AnyView>
+  static HeadInputs inputs_of_head(const Projected<AnyView, AnyView>& all, Index h) {
+    return {all.query[h], all.key[h], all.value[h]};
   }
 
+  /// to[h] rows [first, first + count) = rows weight + bias, one head's columns at a time.
+  void project(ConstView rows, ConstView weight, ConstView bias, const Heads<View>& to,
+               Index first) const {
+    for (Index h = 0; h < setup_.num_heads; ++h) {
+      linear(rows, columns_of_head(weight, h), columns_of_head(bias, h),
+             to[h].row_slice(first, rows.rows()));
+    }
+  }
   void project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-               const Projected<View>& to) const;
-  void backward_inputs(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-                       const Projected<View>& d, const LayerGrads& d_in, const Slices& grads) const;
+               const Projected<View, View>& to) const;
+  void backward_weights(const Team& team, ConstView x, const Heads<View>& d, View d_weight,
+                        View d_bias) const;
+  void backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
+                       const Gradients& d, const LayerGrads& d_in) const;
 
   std::unique_ptr<AttentionHead> head_;
   Setup setup_;
@@ -169,16 +201,16 @@ class MultiHead final : public AttentionLayer {
 };
 
 void MultiHead::project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-                        const Projected<View>& to) const {
+                        const Projected<View, View>& to) const {
   const ConstView source = in.context.empty() ? in.x : in.context;
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    linear(in.x.row_slice(first, count), weights[kQueryWeight], weights[kQueryBias],
-           to.query.row_slice(first, count));
+    project(in.x.row_slice(first, count), weights[kQueryWeight], weights[kQueryBias], to.query,
+            first);
   });
   for_row_blocks(call.team, source.rows(), [&](Index first, Index count, const Team&) {
     const ConstView rows = source.row_slice(first, count);
-    linear(rows, weights[kKeyWeight], weights[kKeyBias], to.key.row_slice(first, count));
-    linear(rows, weights[kValueWeight], weights[kValueBias], to.value.row_slice(first, count));
+    project(rows, weights[kKeyWeight], weights[kKeyBias], to.key, first);
+    project(rows, weights[kValueWeight], weights[kValueBias], to.value, first);
   });
 }
 
@@ -188,7 +220,7 @@ void MultiHead::forward(const Call& call, const LayerInputs& in, const Weights& 
   const Extents extents = extents_of(in);
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const Projected<View> all =
+  const Projected<View, View> all =
       frame ? take_projected<View>(*frame, extents) : take_projected<View>(workspace, extents);
   project(call, in, weights.parameters, all);
   const std::span<Frame> frames =
@@ -202,8 +234,7 @@ void MultiHead::forward(const Call& call, const LayerInputs& in, const Weights& 
     const Extras head_extras{
         .statistics = part_of_head(extras.statistics, 0, head_->statistics().size(), h),
         .auxiliary_loss = &losses[i]};
-    const Projected<ConstView> inputs{all.query, all.key, all.value, all.out};
-    head_->forward(head_call, inputs_of_head(inputs, h), weights_of_head(weights, h),
+    head_->forward(head_call, inputs_of_head(all, h), weights_of_head(weights, h),
                    {.out = columns_of_head(all.out, h)}, frame ? &frames[i] : nullptr, head_extras);
   });
   if (extras.auxiliary_loss) {
@@ -223,56 +254,73 @@ void MultiHead::backward(const Call& call, const LayerInputs& in, const Weights&
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
   FrameReader reader(frame);
-  const Projected<ConstView> all = take_projected<ConstView>(reader, extents);
+  const auto all = take_projected<ConstView>(reader, extents);
   const std::span<Frame> frames = take_head_frames(reader, extents, call);
-  const Projected<View> d = take_projected<View>(workspace, extents);
+  const Gradients d{
+      take_heads<View>(workspace, extents.query_len), take_heads<View>(workspace, extents.key_len),
+      take_heads<View>(workspace, extents.key_len), take_heads<View>(workspace, extents.query_len)};
 
-  const View out_transposed = transposed(workspace, weights.parameters[kOutWeight]);
+  const ConstView out_transposed = transposed(workspace, weights, kOutWeight);
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    linear_backward_input(d_y.row_slice(first, count), out_transposed,
-                          d.out.row_slice(first, count), Output::kOverwrite);
+    for (Index h = 0; h < setup_.num_heads; ++h) {
+      linear_backward_input(d_y.row_slice(first, count), columns_of_head(out_transposed, h),
+                            d.out[h].row_slice(first, count), Output::kOverwrite);
+    }
   });
   linear_backward_weights(call.team, all.out, d_y, grads[kOutWeight], grads[kOutBias]);
 
   for_each_head(call, any_shared(head_->parameters()), [&](Index h, const Call& head_call) {
-    const HeadOutputGrads d_outputs{.out = columns_of_head(d.out, h),
+    const HeadOutputGrads d_outputs{.out = d.out[h],
                                     .auxiliary_loss = d_auxiliary_loss,
                                     .forward_out = columns_of_head(all.out, h)};
-    const HeadGrads d_head{columns_of_head(d.query, h), columns_of_head(d.key, h),
-                           columns_of_head(d.value, h)};
     head_->backward(head_call, inputs_of_head(all, h), weights_of_head(weights, h), d_outputs,
-                    frames[static_cast<std::size_t>(h)], d_head,
+                    frames[static_cast<std::size_t>(h)], {d.query[h], d.key[h], d.value[h]},
                     part_of_head(grads, kHeads, head_->parameters().size(), h));
   });
-  backward_inputs(call, in, weights.parameters, d, d_in, grads);
+  backward_inputs(call, in, weights, d, d_in);
+  const ConstView source = in.context.empty() ? in.x : in.context;
+  backward_weights(call.team, in.x, d.query, grads[kQueryWeight], grads[kQueryBias]);
+  backward_weights(call.team, source, d.key, grads[kKeyWeight], grads[kKeyBias]);
+  backward_weights(call.team, source, d.value, grads[kValueWeight], grads[kValueBias]);
 }
 
-// d_x = d_query Wq^T (+ d_key Wk^T + d_value Wv^T, which go to the context where there is one).
-void MultiHead::backward_inputs(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-                                const Projected<View>& d, const LayerGrads& d_in,
-                                const Slices& grads) const {
-  Workspace& workspace = call.team.workspace();
-  const View query_transposed = transposed(workspace, weights[kQueryWeight]);
-  const View key_transposed = transposed(workspace, weights[kKeyWeight]);
-  const View value_transposed = transposed(workspace, weights[kValueWeight]);
-  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    linear_backward_input(d.query.row_slice(first, count), query_transposed,
-                          d_in.x.row_slice(first, count), Output::kOverwrite);
-  });
-  const bool self = in.context.empty();
-  const View d_source = self ? d_in.x : d_in.context;
-  if (!d_source.empty()) {
-    for_row_blocks(call.team, d_source.rows(), [&](Index first, Index count, const Team&) {
-      const View rows = d_source.row_slice(first, count);
-      linear_backward_input(d.key.row_slice(first, count), key_transposed, rows,
-                            self ? Output::kAdd : Output::kOverwrite);
-      linear_backward_input(d.value.row_slice(first, count), value_transposed, rows, Output::kAdd);
-    });
+void MultiHead::backward_weights(const Team& team, ConstView x, const Heads<View>& d, View d_weight,
+                                 View d_bias) const {
+  for (Index h = 0; h < setup_.num_heads; ++h) {
+    linear_backward_weights(team, x, d[h], columns_of_head(d_weight, h),
+                            columns_of_head(d_bias, h));
   }
-  const ConstView source = self ? in.x : in.context;
-  linear_backward_weights(call.team, in.x, d.query, grads[kQueryWeight], grads[kQueryBias]);
-  linear_backward_weights(call.team, source, d.key, grads[kKeyWeight], grads[kKeyBias]);
-  linear_backward_weights(call.team, source, d.value, grads[kValueWeight], grads[kValueBias]);
+}
+
+// d_x = d_query Wq^T (+ d_key Wk^T + d_value Wv^T, which go to the context where there is one),
+// summed over heads: each has its own rows of the transposed weights.
+void MultiHead::backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
+                                const Gradients& d, const LayerGrads& d_in) const {
+  Workspace& workspace = call.team.workspace();
+  const ConstView query = transposed(workspace, weights, kQueryWeight);
+  const ConstView key = transposed(workspace, weights, kKeyWeight);
+  const ConstView value = transposed(workspace, weights, kValueWeight);
+  const bool self = in.context.empty();
+  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
+    const View rows = d_in.x.row_slice(first, count);
+    for (Index h = 0; h < setup_.num_heads; ++h) {
+      const std::array terms{
+          Term{d.query[h].row_slice(first, count), rows_of_head(query, h)},
+          Term{d.key[h].row_slice(first, self ? count : 0), rows_of_head(key, h)},
+          Term{d.value[h].row_slice(first, self ? count : 0), rows_of_head(value, h)}};
+      multiply(std::span(terms).first(self ? 3 : 1),
+               {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
+    }
+  });
+  if (self || d_in.context.empty()) return;
+  for_row_blocks(call.team, d_in.context.rows(), [&](Index first, Index count, const Team&) {
+    const View rows = d_in.context.row_slice(first, count);
+    for (Index h = 0; h < setup_.num_heads; ++h) {
+      const std::array terms{Term{d.key[h].row_slice(first, count), rows_of_head(key, h)},
+                             Term{d.value[h].row_slice(first, count), rows_of_head(value, h)}};
+      multiply(terms, {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
+    }
+  });
 }
 
 }  // namespace

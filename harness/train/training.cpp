@@ -62,6 +62,7 @@ Training::Training(const TrainJob& job, Workers& workers)
       curve_every_(std::max(Index{1}, job.train.integer("steps") / kCurvePoints)),
       weights_(model_.parameters().size()),
       buffers_(model_.buffers().size()),
+      transposed_(model_.parameters().size()),
       shards_(static_cast<std::size_t>(
           shard_count(job.train.integer("batch"), model_.parameters().size()))),
       order_(RandomKey(job.seed).fold(Purpose::kShuffle), job.task.size(Split::kTrain)),
@@ -84,8 +85,11 @@ void Training::step() {
   const auto begin = std::chrono::steady_clock::now();
   batch_.fill(job_.task, order_, state_.step * batch_.size(), team_);
   note_batch();
+  model_.prepare(span_of(weights_), span_of(transposed_));
+  ModelValues values = last_values();
+  values.transposed = span_of(transposed_);
   team_.for_each(static_cast<Index>(shards_.size()),
-                 [&](Index s, const Team& worker) { run_shard(s, worker); });
+                 [&](Index s, const Team& worker) { run_shard(s, values, worker); });
   note_losses();
   sum_shards();
   optimizer_.update(team_, state_.step, span_of(weights_), span_of(shards_[0].grads));
@@ -99,7 +103,7 @@ void Training::step() {
   if (state_.step % evaluate_every_ == 0 || finished()) evaluate_validation();
 }
 
-void Training::run_shard(Index index, const Team& team) {
+void Training::run_shard(Index index, const ModelValues& values, const Team& team) {
   Shard& shard = shards_[static_cast<std::size_t>(index)];
   shard.grads.setZero();
   shard.statistics.setZero();
@@ -110,7 +114,7 @@ void Training::run_shard(Index index, const Team& team) {
   const ModelGrads grads{span_of(shard.grads), span_of(shard.statistics)};
   batch_.for_each_in_shard(index, static_cast<Index>(shards_.size()), [&](Index i) {
     const SampleScore score =
-        model_.forward_backward(call_of(i, team), batch_.sample(i), last_values(), scale, grads);
+        model_.forward_backward(call_of(i, team), batch_.sample(i), values, scale, grads);
     shard.loss += score.loss * scale.score + score.auxiliary_loss * scale.auxiliary;
     shard.correct += score.correct;
   });

@@ -47,7 +47,7 @@ class Training {
     Index correct = 0;
   };
 
-  void run_shard(Index index, const Team& team);
+  void run_shard(Index index, const ModelValues& values, const Team& team);
   void sum_shards();
   void note_batch();
   void note_losses();
@@ -62,6 +62,7 @@ class Training {
   Index evaluate_every_, validation_samples_, curve_every_;
   TrainState state_;
   Eigen::ArrayXf weights_, buffers_, best_weights_, best_buffers_;
+  Eigen::ArrayXf transposed_;  // of weights_, made by each step
   std::vector<Shard> shards_;
   EpochOrder order_;
   Batch batch_;
