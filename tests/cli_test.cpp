@@ -225,12 +225,14 @@ std::string findings(const std::string& dir) {
 }
 
 TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
-  write_small_sweep(25000);
+  write_small_sweep(50000);
   const std::string command = "sweep small.toml --variants dense --seeds 3 --threads 1 --out ";
+  const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(run(command + "whole").exit_code, 0);
+  const auto quarter = (std::chrono::steady_clock::now() - begin) / 4;  // on this machine, today
   for (const int number : {SIGTERM, SIGKILL}) {
     const pid_t training = start(command + "parts");
-    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    std::this_thread::sleep_for(quarter);
     ::kill(training, number);
     EXPECT_EQ(finish(training).exit_code, number == SIGTERM ? 75 : 128 + SIGKILL);
   }
