@@ -323,6 +323,7 @@ train.evaluation_samples = 8
   EXPECT_EQ(record.loss_curve.size(), 6U);
   ASSERT_EQ(record.validation_curve.size(), 3U);
   EXPECT_EQ(record.validation_curve.back().step, 6);
+}
 
 TEST_F(Cli, BenchTimesTrainingSteps) {
   const std::string small =
