@@ -134,7 +134,8 @@ TEST(Preset, PaperHasThePublishedSettingsOfListops) {
   const TaskInfo& info = Registry<TaskInfo>::find("listops");
   const auto task = info.make({}, Options("listops", info.options, {}));
   EXPECT_EQ(task->size(Split::kTest), 2000);
-  const Model built(Registry<Variant>::find("blocked"), Options("blocked", {}, {}),
+  const Variant& blocked = Registry<Variant>::find("blocked");
+  const Model built(blocked, Options("blocked", blocked.options, {}),
                     Options("model", model_options(), model),
                     {task->vocab_size(), task->num_classes(), task->max_len(), task->answer()});
   EXPECT_EQ(built.parameters().parameter_count(), 209'802);

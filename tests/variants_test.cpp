@@ -1,7 +1,10 @@
-// The conformance suite over all registered variants: one test per variant and check.
+// The conformance suite over all registered variants, and over each of their options that chooses
+// between ways: one test per variant and check.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <string>
 #include <tuple>
 
@@ -21,12 +24,31 @@ TEST_P(Variants, Hold) {
   EXPECT_TRUE(result.passed) << result.detail;
 }
 
+/// All variants as they are, and with each choice that is not the default.
+std::vector<std::string> settings() {
+  std::vector<std::string> result = Registry<Variant>::names();
+  for (const std::string& name : Registry<Variant>::names()) {
+    for (const OptionSpec& option : Registry<Variant>::find(name).options) {
+      for (const std::string& choice : option.choices) {
+        if (choice == option_text(option.fallback)) continue;
+        result.push_back(fmt::format("{}[{}={}]", name, option.name, choice));
+      }
+    }
+  }
+  return result;
+}
+
+std::string test_name(const testing::TestParamInfo<VariantAndCheck>& test) {
+  std::string name = std::get<0>(test.param) + "_" + std::get<1>(test.param);
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(, Variants,
-                         testing::Combine(testing::ValuesIn(Registry<Variant>::names()),
+                         testing::Combine(testing::ValuesIn(settings()),
                                           testing::ValuesIn(check_names())),
-                         [](const testing::TestParamInfo<VariantAndCheck>& test) {
-                           return std::get<0>(test.param) + "_" + std::get<1>(test.param);
-                         });
+                         test_name);
 
 }  // namespace
 }  // namespace arena

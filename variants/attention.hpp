@@ -230,6 +230,15 @@ struct Claims {
   Reference reference{};
 };
 
+/// In which numbers a variant computes under some options, where that is not plain float.
+struct Arithmetic {
+  std::string precision = "float32";
+  /// Largest relative error that rounding the operands of products makes; float's own is not
+  /// counted. What is compared with a formula in double is allowed so much more.
+  double rounding = 0;
+  std::string missing{};  // what this machine lacks for it; empty: nothing
+};
+
 /// A registry entry: one per file in variants/. Exactly one of the make functions is set.
 struct Variant {
   static constexpr const char* kKind = "variant";
@@ -249,6 +258,12 @@ struct Variant {
   /// scratch they need beside inputs and outputs: closed formulas, checked against measurement.
   std::function<double(const Problem&)> flops{};
   std::function<double(const Problem&)> analytic_bytes{};
+  /// Absent: float throughout.
+  std::function<Arithmetic(const Options&)> arithmetic{};
+
+  Arithmetic arithmetic_of(const Options& chosen) const {
+    return arithmetic ? arithmetic(chosen) : Arithmetic{};
+  }
 };
 
 }  // namespace arena

@@ -4,15 +4,46 @@
 //   backward recomputes the scores from query, key and each row's maximum and sum.
 //
 // Cost: 4 N M d flops forward, 10 N M d backward (causal: the pairs seen, half of that when N = M);
-// saves 8 N bytes a head. Source: Milakov and Gimelshein 2018 (online softmax); Dao, Fu, Ermon,
-// Rudra, Ré, "FlashAttention", 2022, algorithms 1 and 4. Here queries stand in the vector lanes.
+// saves 8 N bytes a head. Option precision=bfloat16 rounds what the products multiply, sums in
+// float (engine/bf16_softmax.hpp), and needs AVX512_BF16. Source: Milakov and Gimelshein 2018
+// (online softmax); Dao, Fu, Ermon, Rudra, Ré, "FlashAttention", 2022, algorithms 1 and 4. Here
+// queries stand in the vector lanes.
 
 #include <cmath>
 
+#include "variants/engine/bf16_kernel.hpp"
+#include "variants/engine/bf16_softmax.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
 namespace {
+
+/// The same attention in float, or with products of bfloat16.
+struct Engine {
+  decltype(softmax_forward)* forward;
+  decltype(softmax_backward)* backward;
+  decltype(softmax_forward_scratch)* forward_scratch;
+  decltype(softmax_backward_scratch)* backward_scratch;
+  decltype(softmax_scratch_bytes)* scratch_bytes;
+};
+constexpr Engine kFloat{softmax_forward, softmax_backward, softmax_forward_scratch,
+                        softmax_backward_scratch, softmax_scratch_bytes};
+constexpr Engine kBfloat16{bf16_softmax_forward, bf16_softmax_backward,
+                           bf16_softmax_forward_scratch, bf16_softmax_backward_scratch,
+                           bf16_softmax_scratch_bytes};
+
+bool in_bfloat16(const Options& options) {
+  return options.text("precision") == "bfloat16";
+}
+
+const Engine& engine_of(const Options& options) {
+  return in_bfloat16(options) ? kBfloat16 : kFloat;
+}
+
+Arithmetic arithmetic(const Options& options) {
+  if (!in_bfloat16(options)) return {};
+  return {.precision = "bfloat16", .rounding = bf16::kRounding, .missing = bf16::missing()};
+}
 
 BandMask mask_of(const Extents& extents, bool causal) {
   return causal ? BandMask::causal(extents) : BandMask::full(extents);
@@ -20,16 +51,17 @@ BandMask mask_of(const Extents& extents, bool causal) {
 
 class Blocked final : public AttentionHead {
  public:
-  explicit Blocked(const Setup& setup)
-      : causal_(setup.causal),
+  Blocked(const Setup& setup, const Engine& engine)
+      : engine_(engine),
+        causal_(setup.causal),
         head_dim_(setup.head_dim),
         scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {}
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
     const Index workers = call.team.size();
-    const Index forward = softmax_forward_scratch(extents, head_dim_, workers).caller;
+    const Index forward = engine_.forward_scratch(extents, head_dim_, workers).caller;
     const Index backward =
-        softmax_backward_scratch(extents, head_dim_, extents.query_len, workers).caller;
+        engine_.backward_scratch(extents, head_dim_, extents.query_len, workers).caller;
     return {.frame = softmax_statistics_bytes(extents.query_len),
             .scratch = std::max(forward, backward)};
   }
@@ -38,7 +70,7 @@ class Blocked final : public AttentionHead {
                Frame* frame, const Extras&) const override {
     const Extents extents{in.query.rows(), in.key.rows()};
     const View statistics = frame ? frame->matrix(2, extents.query_len) : View();
-    softmax_forward(call.team, in, scale_, mask_of(extents, causal_), outputs, statistics);
+    engine_.forward(call.team, in, scale_, mask_of(extents, causal_), outputs, statistics);
   }
 
   void backward(const Call& call, const HeadInputs& in, const Weights&,
@@ -46,10 +78,11 @@ class Blocked final : public AttentionHead {
                 Slices) const override {
     const Extents extents{in.query.rows(), in.key.rows()};
     const ConstView statistics = FrameReader(frame).matrix(2, extents.query_len);
-    softmax_backward(call.team, in, scale_, mask_of(extents, causal_), d_outputs, statistics, d_in);
+    engine_.backward(call.team, in, scale_, mask_of(extents, causal_), d_outputs, statistics, d_in);
   }
 
  private:
+  const Engine& engine_;
   bool causal_;
   Index head_dim_;
   float scale_;
@@ -65,7 +98,15 @@ double analytic_bytes(const Problem& p) {
   const double frames = p.pass == Pass::kForward ? 0.0
                                                  : static_cast<double>(p.setup.num_heads) * 8.0 *
                                                        static_cast<double>(p.extents.query_len);
-  return frames + softmax_scratch_bytes(p, p.extents, p.extents.query_len);
+  return frames + engine_of(p.options).scratch_bytes(p, p.extents, p.extents.query_len);
+}
+
+std::unique_ptr<AttentionHead> make(const Setup& setup, const Options& options) {
+  if (const std::string missing = arithmetic(options).missing; !missing.empty()) {
+    throw Error(fmt::format("blocked: precision=bfloat16 needs a processor with {}", missing),
+                Failure::kUnsupported);
+  }
+  return std::make_unique<Blocked>(setup, engine_of(options));
 }
 
 const Register<Variant> kBlocked{{
@@ -75,16 +116,18 @@ const Register<Variant> kBlocked{{
     .year = 2022,
     .cost = "4 N M d flops forward, 10 N M d backward (causal: half); saves 8 N bytes a head",
     .source = "Dao et al., FlashAttention, 2022, algorithms 1 and 4",
+    .options = {choice_option("precision", "float32", {"float32", "bfloat16"},
+                              "of the numbers that products multiply; sums are float32")},
     .claims = {.causal = true,
                .cross = true,
                .log_sum_exp = true,
                .convex = true,
                .equivariant = true,
                .exact = {{.name = "always"}}},
-    .make_head = [](const Setup& setup,
-                    const Options&) { return std::make_unique<Blocked>(setup); },
+    .make_head = make,
     .flops = flops,
     .analytic_bytes = analytic_bytes,
+    .arithmetic = arithmetic,
 }};
 
 }  // namespace

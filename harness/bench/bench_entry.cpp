@@ -14,6 +14,8 @@ namespace {
 /// Float sums over thousands of keys err by some 1e-6 of the largest output; a wrong mask, scale or
 /// block errs by 1e-2 and more.
 constexpr double kOutputTolerance = 1e-4;
+/// Where operands are rounded to fewer bits (Arithmetic): as in the conformance suite.
+constexpr double kRoundings = 4;
 /// A gradient in float errs by 1e-5, the difference it is compared with by 1e-4.
 constexpr double kGradientTolerance = 3e-3;
 constexpr int kKilled = -9;  // by the kernel, for memory
@@ -48,7 +50,7 @@ double tensor_bytes(const BenchShape& shape) {
 
 /// Cold first call on fresh memory, exact workspace, comparison with the oracle. Without a good
 /// comparison the contender is dropped: nothing of it is timed.
-void first_call(const BenchShape& shape, Contender& contender, BenchEntry& entry) {
+void first_call(const BenchShape& shape, double rounding, Contender& contender, BenchEntry& entry) {
   Workers workers(shape.threads);
   const Team team = workers.team();
   {
@@ -60,7 +62,7 @@ void first_call(const BenchShape& shape, Contender& contender, BenchEntry& entry
         std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
   }
   entry.record.workspace_bytes = static_cast<double>(workers.high_water());
-  judge_outputs(shape, contender, team, entry.record);
+  judge_outputs(shape, contender, team, rounding, entry.record);
   if (entry.record.status != "OK") {
     entry.record.time_ns_cold.reset();
     entry.contender.reset();
@@ -137,22 +139,34 @@ void measure_resident_memory(const BenchShape& shape, const std::string& label, 
   }
 }
 
-void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team,
+Arithmetic note_arithmetic(const BenchVariant& chosen, Record& record) {
+  Arithmetic arithmetic = Registry<Variant>::find(chosen.name).arithmetic_of(chosen.options);
+  record.precision = arithmetic.precision;
+  if (!arithmetic.missing.empty()) {
+    set_status(record, "UNSUPPORTED",
+               fmt::format("{} needs {}", arithmetic.precision, arithmetic.missing));
+  }
+  return arithmetic;
+}
+
+void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team, double rounding,
                    Record& record) {
   const double error = contender.output_error(team);
+  const double tolerance = kOutputTolerance + kRoundings * rounding;
+  const double gradient_tolerance = kGradientTolerance + kRoundings * rounding;
   if (std::isfinite(error)) record.max_error = error;
-  if (!(error <= kOutputTolerance)) {
+  if (!(error <= tolerance)) {
     set_status(
         record, "INCORRECT",
         fmt::format("output differs from the oracle by {:.3g} of its largest value, more than "
                     "{:g}",
-                    error, kOutputTolerance));
+                    error, tolerance));
   } else if (shape.pass != Pass::kForward) {
     const double gradient_error = contender.gradient_error(team);
-    if (!(gradient_error <= kGradientTolerance)) {
+    if (!(gradient_error <= gradient_tolerance)) {
       set_status(record, "INCORRECT",
                  fmt::format("gradient differs from the oracle's by {:.3g}, more than {:g}",
-                             gradient_error, kGradientTolerance));
+                             gradient_error, gradient_tolerance));
     }
   }
 }
@@ -183,6 +197,8 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
     set_status(record, "UNSUPPORTED", reason);
     return entry;
   }
+  const Arithmetic arithmetic = note_arithmetic(chosen, record);
+  if (record.status != "OK") return entry;
   record.flops = entry.flops;
   const double bytes = analytic_bytes(shape, chosen);
   if (shape.scope == "kernel" && variant.analytic_bytes) record.analytic_bytes = bytes;
@@ -194,7 +210,7 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.parameters = static_cast<double>(contender->parameter_count());
   Contender& same = *contender;
   entry.contender = std::move(contender);
-  first_call(shape, same, entry);
+  first_call(shape, arithmetic.rounding, same, entry);
   return entry;
 }
 

@@ -27,7 +27,8 @@ double attention_bytes(const BenchShape& shape, const BenchVariant& chosen) {
 }
 
 /// One head's worth of trouble is seen here with the oracle's precision, not through a model.
-void judge_heads(const BenchShape& shape, const BenchVariant& chosen, Record& record) {
+void judge_heads(const BenchShape& shape, const BenchVariant& chosen, double rounding,
+                 Record& record) {
   if (!Registry<Variant>::find(chosen.name).make_head) return;
   BenchShape kernel = shape;
   kernel.scope = "kernel";
@@ -38,7 +39,7 @@ void judge_heads(const BenchShape& shape, const BenchVariant& chosen, Record& re
   Workers workers(shape.threads);
   const WorkspaceScope scope(workers.team().workspace());
   contender->run(workers.team());
-  judge_outputs(kernel, *contender, workers.team(), record);
+  judge_outputs(kernel, *contender, workers.team(), rounding, record);
 }
 
 void judge_step(const StepContender::GradientCheck& expected, double loss, Record& record) {
@@ -64,11 +65,13 @@ BenchEntry make_step_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.task = shape.task;
   record.dataset_hash = batch.dataset_hash();
   record.lengths = batch.lengths();
+  const Arithmetic arithmetic = note_arithmetic(chosen, record);
+  if (record.status != "OK") return entry;
   refuse_too_large(record, attention_bytes(shape, chosen), 0);
   if (record.status != "OK") return entry;
   measure_resident_memory(shape, label_of(chosen), record);
   if (record.status != "OK") return entry;
-  judge_heads(shape, chosen, record);
+  judge_heads(shape, chosen, arithmetic.rounding, record);
   if (record.status != "OK") return entry;
 
   auto step = std::make_unique<StepContender>(shape, chosen, batch, workers);

@@ -74,6 +74,10 @@ std::vector<CaseSpec> few_cases(const Variant& variant) {
   return cases;
 }
 
+double widened(double tolerance, const ChosenVariant& chosen, double rounded) {
+  return tolerance + rounded * chosen.variant.arithmetic_of(chosen.options).rounding;
+}
+
 ChosenVariant with_options(const ChosenVariant& chosen, const OptionTexts& texts) {
   OptionTexts all = texts;
   for (const auto& [name, value] : chosen.options.values()) all.emplace(name, option_text(value));

@@ -47,6 +47,10 @@ std::vector<CaseSpec> usual_cases(const Variant& variant);
 /// 100 x 33; head_dim 20.
 std::vector<CaseSpec> few_cases(const Variant& variant);
 
+/// `tolerance`, which is meant for float, plus what the arithmetic of `chosen` may err when
+/// `rounded` roundings of operands add up.
+double widened(double tolerance, const ChosenVariant& chosen, double rounded);
+
 /// `chosen` with some options replaced; throws Error as Options does.
 ChosenVariant with_options(const ChosenVariant& chosen, const OptionTexts& texts);
 

@@ -52,6 +52,11 @@ const Check& find_check(const std::string& name) {
 }
 
 CheckResult run_check(const Check& check, const ChosenVariant& chosen) {
+  const Arithmetic arithmetic = chosen.variant.arithmetic_of(chosen.options);
+  if (!arithmetic.missing.empty()) {
+    return {check.name, false, true,
+            fmt::format("{} needs {}", arithmetic.precision, arithmetic.missing)};
+  }
   Verdict verdict;
   const auto broken = error_of([&] { verdict = check.body(chosen); });
   if (broken) return {check.name, false, false, broken->message};

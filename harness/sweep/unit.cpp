@@ -116,6 +116,18 @@ std::string short_label(const std::string& name, const OptionValues& options) {
   return parts.empty() ? name : fmt::format("{}[{}]", name, fmt::join(parts, ","));
 }
 
+/// In which numbers a variant that this build knows computes.
+std::string precision_of(const UnitCell& cell) {
+  if (std::ranges::count(Registry<Variant>::names(), cell.variant) == 0) return "float32";
+  const Variant& variant = Registry<Variant>::find(cell.variant);
+  OptionTexts texts;
+  for (const OptionSpec& spec : variant.options) {
+    const auto found = cell.options.find(spec.name);
+    if (found != cell.options.end()) texts[spec.name] = option_text(found->second);
+  }
+  return variant.arithmetic_of(Options(variant.name, variant.options, texts)).precision;
+}
+
 }  // namespace
 
 std::string content_id(const std::string& text) {
@@ -201,7 +213,7 @@ Record planned_record(const Unit& unit, const UnitCell& cell) {
   record.variant = cell.variant;
   record.options = cell.options;
   record.preset = unit.preset;
-  record.precision = "float32";
+  record.precision = precision_of(cell);
   if (unit.kind == "train") {
     record.task = unit.task;
     record.task_options = unit.task_options;
