@@ -152,6 +152,34 @@ TEST(LayerNorm, NormsEachRow) {
   }
 }
 
+TEST(LayerNorm, EqualsDoubleAtEveryWidthAroundAVector) {
+  for (const Index width : {1, 7, 16, 17, 64, 70}) {
+    const Matrix x = random_matrix(1, 3, width, 3), scale = random_matrix(2, 1, width);
+    const Matrix shift = random_matrix(3, 1, width), d_y = random_matrix(4, 3, width);
+    Matrix y(3, width), statistics(3, 2), d_x(3, width);
+    Matrix d_scale = Matrix::Zero(1, width), d_shift = Matrix::Zero(1, width);
+    constexpr double kEpsilon = 1e-5;
+    layer_norm(x, scale, shift, static_cast<float>(kEpsilon), y, statistics);
+    layer_norm_backward(x, statistics, scale, d_y, {}, d_x, d_scale, d_shift);
+    MatrixD scale_sum = MatrixD::Zero(1, width);
+    for (Index i = 0; i < 3; ++i) {
+      const auto row = x.row(i).cast<double>().array();
+      const double mean = row.mean();
+      const double factor = 1 / std::sqrt((row - mean).square().mean() + kEpsilon);
+      const MatrixD n = ((row - mean) * factor).matrix();
+      const MatrixD g = d_y.row(i).cast<double>().cwiseProduct(scale.cast<double>());
+      const double gn = g.cwiseProduct(n).mean();
+      const MatrixD d = factor * ((g.array() - g.mean()) - n.array() * gn).matrix();
+      const MatrixD normed = n.cwiseProduct(scale.cast<double>()) + shift.cast<double>();
+      scale_sum += d_y.row(i).cast<double>().cwiseProduct(n);
+      EXPECT_LT((y.row(i).cast<double>() - normed).cwiseAbs().maxCoeff(), 3e-6) << width;
+      EXPECT_LT((d_x.row(i).cast<double>() - d).cwiseAbs().maxCoeff(), 3e-6) << width;
+    }
+    EXPECT_LT((d_scale.cast<double>() - scale_sum).cwiseAbs().maxCoeff(), 1e-5) << width;
+    EXPECT_LT((d_shift - d_y.colwise().sum()).cwiseAbs().maxCoeff(), 1e-5) << width;
+  }
+}
+
 TEST(LayerNorm, BackwardIsTheDerivative) {
   Matrix x = random_matrix(1, 6, 20), scale = random_matrix(2, 1, 20),
          shift = random_matrix(3, 1, 20);
@@ -163,7 +191,7 @@ TEST(LayerNorm, BackwardIsTheDerivative) {
     return weighted_sum(y, d_y);
   };
   loss();
-  layer_norm_backward(x, statistics, scale, d_y, d_x, Output::kOverwrite, d_scale, d_shift);
+  layer_norm_backward(x, statistics, scale, d_y, {}, d_x, d_scale, d_shift);
   expect_gradient(x, d_x, loss, 1);
   expect_gradient(scale, d_scale, loss, 2);
   expect_gradient(shift, d_shift, loss, 3);
@@ -171,7 +199,7 @@ TEST(LayerNorm, BackwardIsTheDerivative) {
   loss();
   layer_norm_again(x, scale, shift, statistics, again);
   EXPECT_EQ(again, y);
-  layer_norm_backward(x, statistics, scale, d_y, added, Output::kAdd, d_scale, d_shift);
+  layer_norm_backward(x, statistics, scale, d_y, added, added, d_scale, d_shift);
   EXPECT_LT((added - d_x - Matrix::Ones(6, 20)).cwiseAbs().maxCoeff(), 1e-5);
 }
 
@@ -186,8 +214,8 @@ TEST(Gelu, EqualsTheErrorFunctionsForm) {
     const double v = x(0, i);
     const double below = 0.5 * std::erfc(-v / std::sqrt(2.0));
     const double density = std::exp(-v * v / 2) / std::sqrt(2 * std::acos(-1.0));
-    EXPECT_NEAR(y(0, i), v * below, 6e-7 * std::max(1.0, std::abs(v)));
-    EXPECT_NEAR(slope(0, i), below + v * density, 1e-6);
+    EXPECT_NEAR(y(0, i), v * below, 3e-7 * std::max(1.0, std::abs(v)));
+    EXPECT_NEAR(slope(0, i), below + v * density, 5e-7);
   }
 }
 
@@ -257,6 +285,23 @@ TEST(Dropout, FollowsItsDocumentedLayout) {
     const auto words = key.words(static_cast<std::uint64_t>(16 * (p / 128)) + e % 16);
     const std::uint32_t half = words[e / 32] >> (16 * ((e / 16) % 2)) & 0xFFFF;
     EXPECT_EQ(x(p / 50, p % 50), half < 32768 ? 0.0F : 2.0F) << p;
+  }
+}
+
+TEST(Dropout, HasOneMaskInAllItsForms) {
+  for (const double rate : {0.0, 0.3}) {
+    const Dropout dropout(RandomKey(7), rate, 50);
+    const Matrix x = random_matrix(1, 9, 50), residual = random_matrix(2, 9, 50);
+    Matrix masked = x, copied(9, 50), added(9, 50), first = x, second = residual;
+    dropout.apply(3, masked);
+    dropout.copy(3, x, copied);
+    dropout.add(3, x, residual, added);
+    dropout.apply_to_both(3, first, second);
+    EXPECT_EQ(copied, masked);
+    EXPECT_EQ(first, masked);
+    EXPECT_LT((added - residual - masked).cwiseAbs().maxCoeff(), 1e-6);
+    dropout.apply(3, copied = residual);
+    EXPECT_EQ(second, copied);
   }
 }
 

@@ -17,15 +17,26 @@ class Dropout {
   /// rate in [0, 0.9]; 0 does nothing.
   Dropout(RandomKey key, double rate, Index width);
 
-  /// Rows first_row, first_row + 1, ... in place; the same call on the gradient is the backward
-  /// pass.
-  void apply(Index first_row, View x) const;
+  bool drops() const { return threshold_ > 0; }
+
+  // All work on rows first_row, first_row + 1, ...; the same call on the gradient is the backward
+  // pass.
+  void apply(Index first_row, View x) const;  // in place
+  /// Both in place by one mask.
+  void apply_to_both(Index first_row, View x, View y) const;
+  /// y = dropout(x).
+  void copy(Index first_row, ConstView x, View y) const;
+  /// y = residual + dropout(x); y may be either.
+  void add(Index first_row, ConstView x, ConstView residual, View y) const;
 
  private:
   static constexpr Index kGroup = 128;
   using Factors = std::array<float, kGroup>;
 
   Factors factors(Index group) const;
+  /// body(row, column, count, factors) for runs of positions that share a group.
+  template <class Body>
+  void for_each_run(Index first_row, Index rows, const Body& body) const;
 
   RandomKey key_;
   std::uint32_t threshold_;

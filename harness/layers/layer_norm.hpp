@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "harness/core/parameters.hpp"
-#include "harness/layers/product.hpp"
 
 namespace arena {
 
@@ -19,8 +18,9 @@ void layer_norm(ConstView x, ConstView scale, ConstView shift, float epsilon, Vi
 /// y again from x and the statistics that the forward pass kept.
 void layer_norm_again(ConstView x, ConstView scale, ConstView shift, ConstView statistics, View y);
 
-/// d_x = or += ..., d_scale += ..., d_shift += ...; d_x may be d_y itself when overwritten.
+/// d_x = residual + the derivative (an empty residual is zero), d_scale += ..., d_shift += ...;
+/// d_x may be the residual or d_y itself.
 void layer_norm_backward(ConstView x, ConstView statistics, ConstView scale, ConstView d_y,
-                         View d_x, Output output, View d_scale, View d_shift);
+                         ConstView residual, View d_x, View d_scale, View d_shift);
 
 }  // namespace arena

@@ -56,6 +56,39 @@ inline bool any(Mask mask) {
 #endif
 }
 
+/// The first `count` <= kWidth floats at `from`; zero in the other lanes.
+inline Vec load_part(const float* from, Index count) {
+  if (count == kWidth) return load(from);
+  alignas(64) float lanes[kWidth] = {};
+  for (Index i = 0; i < count; ++i) lanes[i] = from[i];
+  return load(lanes);
+}
+inline void store_part(float* to, Vec x, Index count) {
+  if (count == kWidth) return store(to, x);
+  alignas(64) float lanes[kWidth];
+  store(lanes, x);
+  for (Index i = 0; i < count; ++i) to[i] = lanes[i];
+}
+/// Calls body(first, lanes) for each vector of `count` floats; the last may have fewer lanes.
+template <class Body>
+[[gnu::always_inline]] inline void for_vectors(Index count, const Body& body) {
+  Index i = 0;
+  for (; i + kWidth <= count; i += kWidth) body(i, kWidth);
+  if (i < count) body(i, count - i);
+}
+/// Sum of all lanes; xsimd renamed its function, which argument-dependent lookup finds.
+template <class V>
+inline float sum(V x) {
+  if constexpr (requires { reduce_add(x); }) {
+    return reduce_add(x);
+  } else {
+    return hadd(x);
+  }
+}
+inline Vec absolute(Vec x) {
+  return xsimd::abs(x);
+}
+
 /// 0, 1, 2, ... in the lanes.
 inline Vec iota() {
   alignas(64) static constexpr float kCounts[16] = {0, 1, 2,  3,  4,  5,  6,  7,

@@ -109,8 +109,7 @@ void Block::forward(const Call& call, std::span<const ConstView> in, ConstView c
   const Dropout dropout = attention_dropout(call);
   for_row_blocks(call.team, len, [&](Index first, Index count, const Team&) {
     const View rows = middle.row_slice(first, count);
-    dropout.apply(first, rows);
-    add_rows(x.row_slice(first, count), rows);
+    dropout.add(first, rows, x.row_slice(first, count), rows);
   });
   feed_forward_.forward(call, middle, weights.part(kFeedForward, FeedForward::kParameters), out[0],
                         frame);
@@ -141,9 +140,7 @@ void Block::backward(const Call& call, std::span<const ConstView> in, ConstView 
     layer_norm_again(x.row_slice(first, count), weights.parameters[kScale],
                      weights.parameters[kShift], statistics.row_slice(first, count),
                      normed.row_slice(first, count));
-    const View d_rows = d_attention.row_slice(first, count);
-    copy_rows(d_x.row_slice(first, count), d_rows);
-    dropout.apply(first, d_rows);
+    dropout.copy(first, d_x.row_slice(first, count), d_attention.row_slice(first, count));
   });
   attention_->backward(call, {normed, context}, attention_weights(weights), d_attention,
                        d_auxiliary_loss, attention_frame, {d_normed, d_context},
@@ -160,10 +157,10 @@ void Block::norm_backward(const Team& team, ConstView x, ConstView statistics,
   zero_rows(sums);
   for_row_blocks(team, x.rows(), [&](Index first, Index count, const Team&) {
     const View block_sums = sums.row_slice(2 * (first / kRowBlock), 2);
+    const View d_rows = d_x.row_slice(first, count);
     layer_norm_backward(x.row_slice(first, count), statistics.row_slice(first, count),
-                        weights[kScale], d_normed.row_slice(first, count),
-                        d_x.row_slice(first, count), Output::kAdd, block_sums.row_slice(0, 1),
-                        block_sums.row_slice(1, 1));
+                        weights[kScale], d_normed.row_slice(first, count), d_rows, d_rows,
+                        block_sums.row_slice(0, 1), block_sums.row_slice(1, 1));
   });
   for (Index b = 0; b < row_blocks(x.rows()); ++b) {
     grads[kScale].row(0) += sums.row(2 * b);

@@ -83,8 +83,8 @@ LossSum Classifier::score_sequence(const Pass& pass, std::span<std::uint8_t> rig
     const View d_normed = rows.row_slice(0, count);
     mean_pool_backward(d_pooled, len, d_normed);
     layer_norm_backward(pass.x.row_slice(first, count), statistics.row_slice(first, count),
-                        pass.weights[kScale], d_normed, pass.d_x.row_slice(first, count),
-                        Output::kOverwrite, pass.grads[kScale], pass.grads[kShift]);
+                        pass.weights[kScale], d_normed, {}, pass.d_x.row_slice(first, count),
+                        pass.grads[kScale], pass.grads[kShift]);
   }
   return sum;
 }
@@ -120,8 +120,8 @@ LossSum Classifier::score_positions(const Pass& pass, std::span<std::uint8_t> ri
     scored += static_cast<std::size_t>(count);
     if (!pass.backward()) continue;
     layer_norm_backward(rows, statistics.row_slice(0, count), pass.weights[kScale],
-                        d_normed.row_slice(0, count), d_normed.row_slice(0, count),
-                        Output::kOverwrite, pass.grads[kScale], pass.grads[kShift]);
+                        d_normed.row_slice(0, count), {}, d_normed.row_slice(0, count),
+                        pass.grads[kScale], pass.grads[kShift]);
     for (Index i = 0; i < count; ++i) {
       copy_rows(d_normed.row_slice(i, 1),
                 pass.d_x.row_slice(position[static_cast<std::size_t>(i)], 1));

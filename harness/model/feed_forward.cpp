@@ -84,10 +84,13 @@ void FeedForward::forward(const Call& call, ConstView x, const Weights& all_weig
     linear(normed, weights[kInWeight], weights[kInBias], hidden);
     gelu(hidden, active);
     masks.hidden.apply(first, active);
-    linear(active, weights[kOutWeight], weights[kOutBias], normed);
-    masks.out.apply(first, normed);
-    add_rows(x_rows, normed);
-    copy_rows(normed, y_rows);
+    const Term out{active, weights[kOutWeight]};
+    if (masks.out.drops()) {
+      multiply(std::span(&out, 1), {.bias = weights[kOutBias]}, normed);
+      masks.out.add(first, normed, x_rows, y_rows);
+    } else {
+      multiply(std::span(&out, 1), {.bias = weights[kOutBias], .rows = x_rows}, y_rows);
+    }
   });
 }
 
@@ -144,16 +147,13 @@ void FeedForward::backward_block(const Pass& pass, Index first, Index count, con
   const ConstView statistics = pass.statistics.row_slice(first, count);
   const View d_x = pass.d_x.row_slice(first, count);
   const View d_normed = workspace.matrix(count, dim_);
-  copy_rows(d_y, rows.d_out);
-  copy_rows(d_y, d_x);  // the residual
-  pass.masks.out.apply(first, rows.d_out);
+  pass.masks.out.copy(first, d_y, rows.d_out);
   linear_backward_input(rows.d_out, pass.out_transposed, rows.d_hidden, Output::kOverwrite);
-  pass.masks.hidden.apply(first, rows.d_hidden);
   gelu_backward(pass.hidden.row_slice(first, count), rows.d_hidden, rows.active, rows.d_hidden);
-  pass.masks.hidden.apply(first, rows.active);
+  pass.masks.hidden.apply_to_both(first, rows.active, rows.d_hidden);
   linear_backward_input(rows.d_hidden, pass.in_transposed, d_normed, Output::kOverwrite);
   layer_norm_again(x, pass.weights[kScale], pass.weights[kShift], statistics, rows.normed);
-  layer_norm_backward(x, statistics, pass.weights[kScale], d_normed, d_x, Output::kAdd,
+  layer_norm_backward(x, statistics, pass.weights[kScale], d_normed, d_y, d_x,
                       norm_sums.row_slice(0, 1), norm_sums.row_slice(1, 1));
 }
 
