@@ -2,9 +2,13 @@
 // maximum, sum and rescaling need no reduction across lanes.
 //
 // A tile of queries is cut into groups of kTileLanes. Each group holds query^T [head_dim][lanes]
-// (scaled), out^T [head_dim][lanes], row maximum and row sum. For each block of keys:
-//   scores^T[j][:] = sum_d key[j][d] query^T[d][:],  p = 2^(scores - maximum),
-//   out^T[d][:] = 2^(old maximum - maximum) out^T[d][:] + sum_j value[j][d] p[j][:].
+// (scaled), out^T [head_dim][lanes], and for each row a reference and a sum. For each block of
+// keys:
+//   scores^T[j][:] = sum_d key[j][d] query^T[d][:] - reference,  p = 2^scores,
+//   out^T[d][:] += sum_j value[j][d] p[j][:],  sum += sum_j p[j][:].
+// The reference is the largest score of the first block that the row sees. It moves, and out and
+// sum are rescaled, only when a score exceeds it by more than kHeadroom: p then stays below
+// 2^kHeadroom, and most blocks need neither subtraction nor rescaling.
 
 #include <cmath>
 #include <limits>
@@ -23,17 +27,20 @@ using simd::Vec;
 constexpr Index kGroupsMin = std::max(Index{1}, 128 / kTileLanes);
 constexpr Index kGroupsMax = 4 * kGroupsMin;
 Index group_count(Index query_len) {
-  return std::clamp(query_len / (8 * kTileLanes), kGroupsMin, kGroupsMax);
+  return std::clamp(query_len / (4 * kTileLanes), kGroupsMin, kGroupsMax);
 }
 
 constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
 
+constexpr float kHeadroom = 8;  // in units of log2
+constexpr float kUnset = std::numeric_limits<float>::lowest();
+
 /// One group's running state, each row kTileLanes wide.
 struct Group {
-  float* query;    // [head_dim]
-  float* out;      // [head_dim rounded up to kTileRows]
-  float* maximum;  // [1]; starts at the lowest finite number, so that -inf minus it is -inf
-  float* sum;      // [1]
+  float* query;      // [head_dim]
+  float* out;        // [head_dim rounded up to kTileRows]
+  float* reference;  // [1]; kUnset until the row has seen a key
+  float* sum;        // [1]
   Range queries{};
 };
 
@@ -42,33 +49,48 @@ struct Lanes {
   Vec at[Vectors];
 };
 
-/// Turns the scores of a block of keys into p = 2^(score - maximum), one vector at a time, and sums
-/// them. As the weft of a product it takes kPace vectors for every kUnroll steps of depth.
+/// Turns whole register tiles of scores into p = 2^score, two vectors at a time to hide the latency
+/// of one: as the weft of a product, kPace vectors for every kUnroll steps of depth.
 template <int Vectors, int kPace>
 struct Exponentials {
-  const float* maximum;  // [kTileLanes]
-  float* sum;            // [kTileLanes]
   float* scores;
   const float* end;
   Index lane = 0;
 
   template <class Step>
   ARENA_INLINE void operator()(Step step) {
-    if constexpr ((step + 1) % (kUnroll / kPace) == 0) {
-      if (scores != end) next();
+    if constexpr ((step + 1) % (2 * kUnroll / kPace) == 0) {
+      if (scores != end) two();
     }
   }
-  ARENA_INLINE void next() {
-    const Vec p = simd::exp2(simd::load(scores) - simd::load(maximum + lane));
-    simd::store(scores, p);
-    simd::store(sum + lane, simd::load(sum + lane) + p);
+  ARENA_INLINE void two() {
+    float* const first = take();
+    float* const second = take();
+    const Vec x = simd::exp2(simd::load(first)), y = simd::exp2(simd::load(second));
+    simd::store(first, x);
+    simd::store(second, y);
+  }
+
+ private:
+  ARENA_INLINE float* take() {
+    float* const taken = scores;
     scores += simd::kWidth;
-    lane += simd::kWidth;
-    if (lane == Vectors * simd::kWidth) {
-      scores += kTileLanes - lane;
-      lane = 0;
+    if constexpr (Vectors < kTileVectors) {
+      lane += simd::kWidth;
+      if (lane == Vectors * simd::kWidth) {
+        scores += kTileLanes - lane;
+        lane = 0;
+      }
     }
+    return taken;
   }
+};
+
+/// A row of ones below the rows of an operand: their product is the sum of b's rows.
+struct OnesBelow {
+  ColumnOperand rows;
+
+  ARENA_INLINE float at(int r, Index t) const { return r < kTileRows ? rows.at(r, t) : 1.0F; }
 };
 
 /// A group and block of keys whose scores are probabilities, waiting for the product with values.
@@ -77,8 +99,8 @@ struct Pending {
   Rows value{};
   Index count = 0;  // of keys
   const float* p = nullptr;
-  bool grown = false;
-  Lanes<kTileVectors> factors{};  // 2^(old maximum - maximum), if grown
+  bool rescale = false;
+  Lanes<kTileVectors> factors{};  // of what the group has, where it must be rescaled
 };
 
 /// body.operator()<kPace>(): vectors exponentiated per kUnroll steps of the product with values, so
@@ -101,7 +123,7 @@ class QueryTile {
       Group& group = groups_[g];
       group.query = workspace.take<float>(head_dim_ * kTileLanes).data();
       group.out = workspace.take<float>(width * kTileLanes).data();
-      group.maximum = workspace.take<float>(kTileLanes).data();
+      group.reference = workspace.take<float>(kTileLanes).data();
       group.sum = workspace.take<float>(kTileLanes).data();
     }
     key_space_ = workspace.take<float>(kKeyBlock * width).data();
@@ -140,7 +162,7 @@ class QueryTile {
       pack_transposed(in_.query, begin, group.queries.size(), scale_ * std::numbers::log2e_v<float>,
                       group.query);
       std::fill_n(group.out, round_up(head_dim_, kTileRows) * kTileLanes, 0.0F);
-      std::fill_n(group.maximum, kTileLanes, std::numeric_limits<float>::lowest());
+      std::fill_n(group.reference, kTileLanes, kUnset);
       std::fill_n(group.sum, kTileLanes, 0.0F);
     }
   }
@@ -185,30 +207,41 @@ class QueryTile {
     float* const scores = turns_[0].scores;
     Lanes<Vectors> maxima = score<Vectors>(group, key, next.count, scores);
     if (cover == Cover::kSome) maxima = hide<Vectors>(group, keys, scores);
+    move_reference(maxima, scores, next);
     next.p = scores;
-    alignas(kAlignment) float sum[kTileLanes];
-    Exponentials<Vectors, kPace> exponentials{.maximum = group.maximum,
-                                              .sum = sum,
-                                              .scores = scores,
-                                              .end = scores + next.count * kTileLanes};
-    for (int c = 0; c < Vectors; ++c) {
-      const Index lane = c * simd::kWidth;
-      const Vec old = simd::load(group.maximum + lane);
-      const Vec maximum = simd::maximum(old, maxima.at[c]);
-      next.factors.at[c] = simd::exp2(old - maximum);
-      next.grown = next.grown || simd::any(old < maximum);
-      simd::store(group.maximum + lane, maximum);
-      simd::store(sum + lane, Vec(0.0F));
-    }
-    if (pending_.group) accumulate<kTileVectors>(pending_, exponentials);
-    while (exponentials.scores != exponentials.end) exponentials.next();
-    for (int c = 0; c < Vectors; ++c) {
-      const Index lane = c * simd::kWidth;
-      const Vec before = simd::load(group.sum + lane);
-      simd::store(group.sum + lane, before * next.factors.at[c] + simd::load(sum + lane));
-    }
+    Exponentials<Vectors, kPace> exponentials{
+        scores, scores + round_up(next.count, kTileRows) * kTileLanes};
+    if (pending_.group) exponentials = accumulate<kTileVectors>(pending_, exponentials);
+    while (exponentials.scores != exponentials.end) exponentials.two();
     pending_ = next;
     if constexpr (Vectors < kTileVectors) flush<Vectors>();
+  }
+
+  /// Moves the reference of lanes that have none yet or whose scores exceed it too far.
+  template <int Vectors>
+  static void move_reference(const Lanes<Vectors>& maxima, float* scores, Pending& next) {
+    const Vec zero(0.0F), one(1.0F), unset(kUnset), headroom(kHeadroom);
+    Lanes<Vectors> shifts;
+    for (int c = 0; c < Vectors; ++c) {
+      const Vec maximum = maxima.at[c];
+      float* const place = next.group->reference + c * simd::kWidth;
+      const Vec old = simd::load(place);
+      const auto is_unset = old == unset;
+      const Vec limit = simd::select(is_unset, unset, headroom);
+      const Vec shift = simd::select(maximum > limit, maximum, zero);
+      const Vec moved = simd::select(is_unset, zero, old) + shift;
+      simd::store(place, simd::select(maximum > limit, moved, old));
+      shifts.at[c] = shift;
+      next.factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shift));
+      next.rescale = next.rescale || simd::any(maximum > limit);
+    }
+    if (!next.rescale) return;
+    for (Index j = 0; j < next.count; ++j) {
+      for (int c = 0; c < Vectors; ++c) {
+        float* const place = scores + j * kTileLanes + c * simd::kWidth;
+        simd::store(place, simd::load(place) - shifts.at[c]);
+      }
+    }
   }
 
   template <int Vectors>
@@ -217,14 +250,18 @@ class QueryTile {
     pending_ = {};
   }
 
-  /// scores[j][:] = <key_j, query>; returns the largest of each lane.
+  /// scores[j][:] = <key_j, query> - reference; returns the largest of each lane.
   template <int Vectors>
-  Lanes<Vectors> score(const Group& group, const Rows& key, Index count, float* scores) const {
-    Lanes<Vectors> maxima;
-    for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
+  Lanes<Vectors> score(const Group& group, const Rows& key, Index count, float* scores) {
+    Lanes<Vectors> maxima, start;
+    for (int c = 0; c < Vectors; ++c) {
+      const Vec reference = simd::load(group.reference + c * simd::kWidth), zero(0.0F);
+      start.at[c] = simd::select(reference == Vec(kUnset), zero, zero - reference);
+      maxima.at[c] = Vec(kUnset);
+    }
     for (Index j = 0; j < count; j += kTileRows) {
       Accumulators<Vectors> tile;
-      tile.clear();
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
       tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, group.query, kTileLanes,
                         head_dim_);
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
@@ -240,7 +277,7 @@ class QueryTile {
   Lanes<Vectors> hide(const Group& group, Range keys, float* scores) const {
     mask_.hide(group.queries, keys, {scores, 1, kTileLanes});
     Lanes<Vectors> maxima;
-    for (Vec& x : maxima.at) x = Vec(std::numeric_limits<float>::lowest());
+    for (Vec& x : maxima.at) x = Vec(kUnset);
     for (Index j = 0; j < keys.size(); ++j) {
       for (int c = 0; c < Vectors; ++c) {
         maxima.at[c] =
@@ -250,22 +287,29 @@ class QueryTile {
     return maxima;
   }
 
-  /// out^T = factors out^T + value^T p. The block's own sum starts at zero: more accurate.
+  /// out^T = factors out^T + value^T p, and the same with ones for the sum. A block's own sums
+  /// start at zero: more accurate.
   template <int Vectors, class Weft>
-  void accumulate(const Pending& pending, Weft&& weft) const {
-    for (Index d = 0; d < head_dim_; d += kTileRows) {
-      Accumulators<Vectors> tile;
+  Weft accumulate(const Pending& pending, Weft weft) const {
+    const Group& group = *pending.group;
+    const ColumnOperand value{pending.value.data, pending.value.stride};
+    const auto add = [&](const auto& rows, float* out, auto& tile) ARENA_INLINE_LAMBDA {
       tile.clear();
-      tile.multiply_add(ColumnOperand{pending.value.data + d, pending.value.stride}, pending.p,
-                        kTileLanes, pending.count, weft);
-      float* const out = pending.group->out + d * kTileLanes;
+      tile.multiply_add(rows, pending.p, kTileLanes, pending.count, weft);
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        float* const place = out + r * kTileLanes + c * simd::kWidth;
+        float* const place = (r < kTileRows ? out + r * kTileLanes : group.sum) + c * simd::kWidth;
         const Vec before = simd::load(place);
-        simd::store(place, pending.grown ? before * pending.factors.at[c] + tile.at[r][c]
-                                         : before + tile.at[r][c]);
+        simd::store(place, pending.rescale ? before * pending.factors.at[c] + tile.at[r][c]
+                                           : before + tile.at[r][c]);
       });
+    };
+    Accumulators<Vectors, kTileRows + 1> with_sum;
+    add(OnesBelow{value}, group.out, with_sum);
+    for (Index d = kTileRows; d < head_dim_; d += kTileRows) {
+      Accumulators<Vectors> tile;
+      add(ColumnOperand{value.data + d, value.stride}, group.out + d * kTileLanes, tile);
     }
+    return weft;
   }
 
   void finish(const Group& group, const HeadOutputs& outputs, View& statistics) const {
@@ -275,7 +319,7 @@ class QueryTile {
       const Vec sum = simd::load(group.sum + lane), zero(0.0F);
       const auto empty = sum < Vec(0.5F);  // a row with a key has a sum of at least 1
       const Vec log2 = simd::select(empty, zero, simd::log2(sum));
-      const Vec log = (simd::load(group.maximum + lane) + log2) * Vec(std::numbers::ln2_v<float>);
+      const Vec log = (simd::load(group.reference + lane) + log2) * Vec(std::numbers::ln2_v<float>);
       simd::store(inverse + lane, simd::select(empty, zero, Vec(1.0F) / sum));
       simd::store(log2_sum + lane, log2);
       simd::store(log_sum_exp + lane,
@@ -285,7 +329,7 @@ class QueryTile {
       for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
     }
     if (!statistics.empty()) {
-      std::copy_n(group.maximum, count, &statistics(0, first));
+      std::copy_n(group.reference, count, &statistics(0, first));
       std::copy_n(log2_sum, count, &statistics(1, first));
     }
     for (Index d = 0; d < head_dim_; ++d) {
