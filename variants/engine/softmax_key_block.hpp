@@ -11,7 +11,7 @@
 
 #include <numbers>
 
-#include "harness/layers/micro_kernel.hpp"
+#include "variants/engine/softmax_weft.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena::softmax_backward_detail {
@@ -51,29 +51,6 @@ inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index v
   for (; c < vectors; ++c) columns.template operator()<1, kQueryStep>(c);
 }
 
-/// Turns kTileRows rows of scores into probabilities, as the weft of the product that needs them:
-/// kPace vectors for every kUnroll steps.
-template <int kVectors, int kPace>
-struct Probabilities {
-  float* scores;       // [kTileRows][kKeyBlock]
-  const float* shift;  // [kTileRows], row maximum + log2 of row sum in two parts
-  Index next = 0;
-
-  template <class Step>
-  ARENA_INLINE void operator()(Step step) {
-    if constexpr ((step + 1) % (kUnroll / kPace) == 0) {
-      if (next != kTileRows * kVectors) one();
-    }
-  }
-  ARENA_INLINE void one() {
-    const Index row = next / kVectors, lane = next % kVectors * simd::kWidth;
-    float* const place = scores + row * kKeyBlock + lane;
-    simd::store(place,
-                simd::exp2(simd::load(place) - Vec(shift[row]) - Vec(shift[row + kTileRows])));
-    ++next;
-  }
-};
-
 struct BackwardProblem {
   const HeadInputs& in;
   const HeadOutputGrads& d_outputs;
@@ -83,17 +60,6 @@ struct BackwardProblem {
   float scale;
   HeadGrads d_in;
 };
-
-/// body.operator()<kPace>(): vectors of probabilities per kUnroll steps of a product of depth
-/// head_dim, so that a tile's are ready when it is.
-template <int kVectors, class Body>
-ARENA_INLINE void with_pace(Index head_dim, const Body& body) {
-  const Index wanted = kTileRows * kVectors * kUnroll;  // vectors times steps
-  if (wanted <= head_dim) return body.template operator()<1>();
-  if (wanted <= 2 * head_dim) return body.template operator()<2>();
-  if (wanted <= 4 * head_dim) return body.template operator()<4>();
-  body.template operator()<8>();
-}
 
 /// The part of d_query (not yet scaled) that one chunk of keys gives.
 struct QueryPart {
@@ -260,7 +226,7 @@ class KeyBlock {
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
   template <int Vectors>
   void differentiate(const Panel& panel, const Rows& d_out) {
-    with_pace<Vectors>(head_dim_, [&]<int kPace>() {
+    with_backward_pace<Vectors>(head_dim_, [&]<int kPace>() {
       for (Index i = 0; i < panel.queries.size(); i += kTileRows) {
         differentiate_rows<Vectors, kPace>(panel, d_out, i);
       }
@@ -279,7 +245,7 @@ class KeyBlock {
       shift[r] = problem_.shift[row];
     }
     const Index place = panel.place + i * kKeyBlock + panel.lane();
-    Probabilities<Vectors, kPace> probabilities{p_ + place, maxima_and_sums};
+    Probabilities<Vectors, kPace> probabilities{p_ + place, maxima_and_sums, kKeyBlock};
     Accumulators<Vectors> tile;
     tile.clear();
     tile.multiply_add(RowTile{d_out.data + i * d_out.stride, d_out.stride},
