@@ -88,32 +88,10 @@ struct Accumulators {
       simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
     });
   }
-  /// The first `count` rows; the others repeat the last of them.
-  ARENA_INLINE void load_rows(const float* from, Index stride, Index count) {
-    for (Index r = 0; r < kTileRows; ++r) {
-      const float* const row = from + std::min(r, count - 1) * stride;
-      for (int c = 0; c < Vectors; ++c) at[r][c] = simd::load(row + c * simd::kWidth);
-    }
-  }
-  ARENA_INLINE void store_rows(float* to, Index stride, Index count) const {
-    for (int r = 0; r < kTileRows; ++r) {
-      if (r >= count) return;
-      for (int c = 0; c < Vectors; ++c) simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
-    }
-  }
-  /// at[r] = row, for all rows.
-  ARENA_INLINE void repeat_row(const float* row) {
-    for (int c = 0; c < Vectors; ++c) {
-      const simd::Vec lanes = simd::load(row + c * simd::kWidth);
-      for (auto& vectors : at) vectors[c] = lanes;
-    }
-  }
   /// at[r] += row, for all rows.
   ARENA_INLINE void add_row(const float* row) {
-    for (int c = 0; c < Vectors; ++c) {
-      const simd::Vec lanes = simd::load(row + c * simd::kWidth);
-      for (auto& vectors : at) vectors[c] = vectors[c] + lanes;
-    }
+    for_each([&](auto r, auto c)
+                 ARENA_INLINE_LAMBDA { at[r][c] = at[r][c] + simd::load(row + c * simd::kWidth); });
   }
   /// to[r][:] += at[r] for the first `count` rows.
   ARENA_INLINE void add_to(float* to, Index stride, Index count) const {

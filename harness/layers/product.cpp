@@ -9,7 +9,8 @@
 namespace arena {
 namespace {
 
-constexpr Index kDepth = 256;  // summed up in registers at a time
+constexpr Index kDepth = 256;           // summed up in registers at a time
+constexpr Index kDepthTransposed = 64;  // the same, where a long b would not stay in cache
 constexpr std::size_t kMaxPieces = 8;
 constexpr Index kWide = 512;     // rows this far apart use few sets of a cache: packed, if ...
 constexpr Index kManyTiles = 4;  // ... so many tiles read them
@@ -20,7 +21,6 @@ constexpr Index kSharedCols = std::max(Index{64}, kTileLanes);
 struct Piece {
   const float* a = nullptr;  // a(0, 0)
   Index a_stride = 0;
-  bool a_transposed = false;
   const float* b = nullptr;
   Index b_stride = 0;
   Index depth = 0;
@@ -32,6 +32,7 @@ struct Edges {
   alignas(64) float a[kDepth * kTileRows];
   alignas(64) float to[kTileRows * kTileLanes];
   alignas(64) float bias[kTileLanes];
+  alignas(64) float zero[kTileLanes] = {};
 };
 
 /// Columns [col, col + cols) of a result, at most kTileLanes.
@@ -41,38 +42,65 @@ class Panel {
         Edges& edges)
       : terms_(terms), start_(start), to_(to), col_(col), cols_(cols), edges_(edges) {}
 
-  /// All rows, kDepth steps of the inner dimension at a time.
+  /// All rows, some of the inner dimension at a time.
   void run() {
     if (!start_.bias.empty()) bias_ = bias_lanes();
     rows_ = start_.rows.data();
     rows_stride_ = start_.rows.outerStride();
-    Index depth = 0;
     for (const Term& term : terms_) {
+      if (term.a.transposed != transposed_) flush();
+      transposed_ = term.a.transposed;
+      const Index limit = transposed_ ? kDepthTransposed : kDepth;
       for (Index first = 0; first < term.a.cols();) {
-        const Index count = std::min(term.a.cols() - first, kDepth - depth);
-        pieces_[num_pieces_++] = piece(term, first, count, depth);
+        const Index count = std::min(term.a.cols() - first, limit - depth_);
+        pieces_[num_pieces_++] = piece(term, first, count);
         first += count;
-        depth += count;
-        if (depth < kDepth && num_pieces_ < kMaxPieces) continue;
-        flush();
-        depth = 0;
+        depth_ += count;
+        if (depth_ == limit || num_pieces_ == kMaxPieces) flush();
       }
     }
-    if (num_pieces_ > 0) flush();
+    flush();
   }
 
  private:
   /// Adds the pieces to where the sums stand, which is the result from then on.
   void flush() {
-    with_vectors(cols_, [&]<int Vectors>() {
-      Index row = 0;
-      for (; row + kTileRows <= to_.rows(); row += kTileRows) tile<Vectors>(row, kTileRows);
-      if (row < to_.rows()) tile<Vectors>(row, to_.rows() - row);
-    });
+    if (num_pieces_ == 0) return;
+    with_vectors(cols_,
+                 [&]<int Vectors>() { transposed_ ? by_columns<Vectors>() : by_rows<Vectors>(); });
     num_pieces_ = 0;
+    depth_ = 0;
     bias_ = nullptr;
     rows_ = to_.data();
     rows_stride_ = to_.outerStride();
+  }
+
+  template <int Vectors>
+  void by_rows() {
+    const Index whole = to_.rows() / kTileRows * kTileRows, rest = to_.rows() - whole;
+    for (Index row = 0; row < whole; row += kTileRows) {
+      tile<Vectors>(row, kTileRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+        return RowTile{piece.a + row * piece.a_stride, piece.a_stride};
+      });
+    }
+    if (rest == 0) return;
+    tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+      return RowOperand(piece.a + whole * piece.a_stride, piece.a_stride, rest);
+    });
+  }
+
+  template <int Vectors>
+  void by_columns() {
+    const Index whole = to_.rows() / kTileRows * kTileRows, rest = to_.rows() - whole;
+    for (Index row = 0; row < whole; row += kTileRows) {
+      tile<Vectors>(row, kTileRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+        return ColumnOperand{piece.a + row, piece.a_stride};
+      });
+    }
+    if (rest == 0) return;
+    tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+      return padded({piece.a + whole, piece.a_stride}, rest, piece.depth);
+    });
   }
 
   /// The bias of these columns, as whole vectors.
@@ -85,12 +113,11 @@ class Panel {
 
   bool whole_vectors() const { return cols_ % simd::kWidth == 0; }
 
-  /// Steps [first, first + count) of a term; b is packed behind `used` steps where it must be.
-  Piece piece(const Term& term, Index first, Index count, Index used) const {
+  /// Steps [first, first + count) of a term; b is packed where it must be.
+  Piece piece(const Term& term, Index first, Index count) const {
     const ConstView &a = term.a.matrix, &b = term.b.matrix;
     Piece result{.a = a.data() + first * (term.a.transposed ? a.outerStride() : 1),
                  .a_stride = a.outerStride(),
-                 .a_transposed = term.a.transposed,
                  .depth = count};
     const bool far = b.outerStride() >= kWide && to_.rows() >= kManyTiles * kTileRows;
     if (!term.b.transposed && whole_vectors() && !far) {
@@ -98,7 +125,7 @@ class Panel {
       result.b_stride = b.outerStride();
       return result;
     }
-    float* const packed = edges_.b + used * kTileLanes;
+    float* const packed = edges_.b + depth_ * kTileLanes;
     if (term.b.transposed) {
       pack_transposed(b.column_slice(first, count), col_, cols_, 1, packed);
     } else {
@@ -117,51 +144,38 @@ class Panel {
     }
   }
 
-  template <int Vectors>
-  ARENA_INLINE void tile(Index row, Index rows) {
+  template <int Vectors, class MakeOperand>
+  ARENA_INLINE void tile(Index row, Index rows, const MakeOperand& operand) {
+    const bool direct = rows == kTileRows && whole_vectors();
+    const Rows from = start_rows(row, rows, direct);
     Accumulators<Vectors> sum;
-    start(row, rows, sum);
-    for (std::size_t p = 0; p < num_pieces_; ++p) add(pieces_[p], row, rows, sum);
+    sum.load(from.data, from.stride);
+    if (rows_ && bias_) sum.add_row(bias_);
+    for (std::size_t p = 0; p < num_pieces_; ++p) {
+      const Piece& piece = pieces_[p];
+      sum.multiply_add(operand(piece), piece.b, piece.b_stride, piece.depth);
+    }
     float* const place = to_.data() + row * to_.outerStride() + col_;
-    if (whole_vectors()) {
-      sum.store_rows(place, to_.outerStride(), rows);
+    if (direct) {
+      sum.store(place, to_.outerStride());
     } else {
-      sum.store_rows(edges_.to, kTileLanes, rows);
+      sum.store(edges_.to, kTileLanes);
       copy_columns(edges_.to, kTileLanes, place, to_.outerStride(), rows);
     }
   }
 
-  template <int Vectors>
-  ARENA_INLINE void start(Index row, Index rows, Accumulators<Vectors>& sum) const {
-    const float* const from = rows_ ? rows_ + row * rows_stride_ + col_ : nullptr;
-    if (!from) {
-      bias_ ? sum.repeat_row(bias_) : sum.clear();
-      return;
-    }
-    if (whole_vectors()) {
-      sum.load_rows(from, rows_stride_, rows);
-    } else {
-      copy_columns(from, rows_stride_, edges_.to, kTileLanes, rows);
-      sum.load_rows(edges_.to, kTileLanes, rows);
-    }
-    if (bias_) sum.add_row(bias_);
+  /// What the sums of a tile start from, but for a bias beside rows.
+  Rows start_rows(Index row, Index rows, bool direct) const {
+    if (!rows_) return {bias_ ? bias_ : edges_.zero, 0};
+    const float* const from = rows_ + row * rows_stride_ + col_;
+    if (direct) return {from, rows_stride_};
+    copy_columns(from, rows_stride_, edges_.to, kTileLanes, rows);
+    return {edges_.to, kTileLanes};
   }
 
   void copy_columns(const float* from, Index from_stride, float* to, Index to_stride,
                     Index rows) const {
     for (Index r = 0; r < rows; ++r) std::copy_n(from + r * from_stride, cols_, to + r * to_stride);
-  }
-
-  template <int Vectors>
-  ARENA_INLINE void add(const Piece& piece, Index row, Index rows, Accumulators<Vectors>& sum) {
-    if (!piece.a_transposed) {
-      const RowOperand operand(piece.a + row * piece.a_stride, piece.a_stride, rows);
-      sum.multiply_add(operand, piece.b, piece.b_stride, piece.depth);
-      return;
-    }
-    ColumnOperand operand{piece.a + row, piece.a_stride};
-    if (rows < kTileRows) operand = padded(operand, rows, piece.depth);
-    sum.multiply_add(operand, piece.b, piece.b_stride, piece.depth);
   }
 
   /// A ColumnOperand reads whole tiles: not beyond the matrix.
@@ -181,8 +195,10 @@ class Panel {
   const float* rows_ = nullptr;  // where the sums stand, if not at zero
   Index rows_stride_ = 0;
   Edges& edges_;
-  std::array<Piece, kMaxPieces> pieces_{};
+  std::array<Piece, kMaxPieces> pieces_{};  // their a's all transposed or all not
   std::size_t num_pieces_ = 0;
+  Index depth_ = 0;  // of the pieces
+  bool transposed_ = false;
 };
 
 /// Rows and columns of a factor's result side.

@@ -162,8 +162,7 @@ void Chunk::fill_triangle(const float* left, const float* right, Index stride, I
       for (int i = 0; i < kTileRows; ++i) {
         for (Vec& x : tile.at[i]) x = Vec(add ? add[std::min(r + i, count_ - 1)] : 0.0F);
       }
-      tile.multiply_add(RowOperand(left + r * stride, stride, count_ - r), right_t_ + c, kChunk,
-                        depth);
+      tile.multiply_add(RowTile{left + r * stride, stride}, right_t_ + c, kChunk, depth);
       tile.store(triangle + r * kTriangleStride + c, kTriangleStride);
     }
   }
@@ -189,11 +188,11 @@ void Chunk::write_out(const Sums& sums, bool causal, View out) {
   for_tiles(count_, widths_.values, [&]<int Vectors>(Index r, Index c) {
     Accumulators<Vectors> tile;
     tile.clear();
-    tile.multiply_add(RowOperand(phi_query_ + r * features, features, count_ - r), sums.matrix + c,
-                      values, widths_.features);
+    tile.multiply_add(RowTile{phi_query_ + r * features, features}, sums.matrix + c, values,
+                      widths_.features);
     if (causal) {
-      tile.multiply_add(RowOperand(weights_ + r * kTriangleStride, kTriangleStride, count_ - r),
-                        value_ + c, values, triangle_depth(r, count_));
+      tile.multiply_add(RowTile{weights_ + r * kTriangleStride, kTriangleStride}, value_ + c,
+                        values, triangle_depth(r, count_));
     }
     for (int i = 0; i < kTileRows; ++i) {
       const Vec inverse(inverse_[std::min(r + i, count_ - 1)]);
@@ -251,11 +250,10 @@ void Chunk::write_d_query(const FeatureMap& map, const ConstView& query, const f
       const Vec delta(delta_[std::min(r + i, count_ - 1)]);
       for (int v = 0; v < Vectors; ++v) tile.at[i][v] = delta * simd::load(z + c + v * kWidth);
     }
-    tile.multiply_add(RowOperand(n_ + r * values, values, count_ - r), sums_t_ + c, features,
-                      widths_.values);
+    tile.multiply_add(RowTile{n_ + r * values, values}, sums_t_ + c, features, widths_.values);
     if (causal) {
-      tile.multiply_add(RowOperand(d_weights_ + r * kTriangleStride, kTriangleStride, count_ - r),
-                        phi_key_ + c, features, triangle_depth(r, count_));
+      tile.multiply_add(RowTile{d_weights_ + r * kTriangleStride, kTriangleStride}, phi_key_ + c,
+                        features, triangle_depth(r, count_));
     }
     tile.store(d_phi_ + r * features + c, features);
   });
@@ -276,8 +274,7 @@ void Chunk::write_d_keys(const FeatureMap& map, const ConstView& key, const Sums
     for (auto& row : tile.at) {
       for (int v = 0; v < Vectors; ++v) row[v] = simd::load(d_sums.vector + c + v * kWidth);
     }
-    tile.multiply_add(RowOperand(value_ + r * values, values, count_ - r), sums_t_ + c, features,
-                      widths_.values);
+    tile.multiply_add(RowTile{value_ + r * values, values}, sums_t_ + c, features, widths_.values);
     if (causal) {
       tile.multiply_add(later(d_weights_, r), phi_query_ + r * features + c, features, count_ - r);
     }
@@ -288,8 +285,8 @@ void Chunk::write_d_keys(const FeatureMap& map, const ConstView& key, const Sums
   for_tiles(count_, widths_.values, [&]<int Vectors>(Index r, Index c) {
     Accumulators<Vectors> tile;
     tile.clear();
-    tile.multiply_add(RowOperand(phi_key_ + r * features, features, count_ - r), d_sums.matrix + c,
-                      values, widths_.features);
+    tile.multiply_add(RowTile{phi_key_ + r * features, features}, d_sums.matrix + c, values,
+                      widths_.features);
     if (causal) {
       tile.multiply_add(later(weights_, r), n_ + r * values + c, values, count_ - r);
     }
