@@ -37,16 +37,6 @@ ARENA_INLINE void unrolled(Body&& body) {
   (std::make_integer_sequence<int, kCount>{});
 }
 
-/// a(r, t) = row r at t, where rows beyond the last repeat it (their results mean nothing).
-struct RowOperand {
-  const float* row[kTileRows];
-
-  ARENA_INLINE RowOperand(const float* data, Index stride, Index count) {
-    for (Index r = 0; r < kTileRows; ++r) row[r] = data + std::min(r, count - 1) * stride;
-  }
-  ARENA_INLINE float at(int r, Index t) const { return row[r][t]; }
-};
-
 /// a(r, t) = row r at t; all rows of the tile are read.
 struct RowTile {
   const float* data;

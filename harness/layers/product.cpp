@@ -12,6 +12,10 @@ namespace {
 constexpr Index kDepth = 256;           // summed up in registers at a time
 constexpr Index kDepthTransposed = 64;  // the same, where a long b would not stay in cache
 constexpr std::size_t kMaxPieces = 8;
+/// Rows of a register tile: narrow panels leave room for more, and need them to hide the latency.
+template <int Vectors>
+constexpr int kRowsFor = 2 * Vectors <= kTileVectors ? 2 * kTileRows : kTileRows;
+constexpr int kMostRows = kRowsFor<1>;
 constexpr Index kWide = 512;     // rows this far apart use few sets of a cache: packed, if ...
 constexpr Index kManyTiles = 4;  // ... so many tiles read them
 constexpr Index kSharedRows = 64 / kTileRows * kTileRows;  // of a block that one worker takes
@@ -26,11 +30,22 @@ struct Piece {
   Index depth = 0;
 };
 
+/// a(r, t) = row r at t, where rows beyond the last repeat it (their results mean nothing).
+template <int kRows>
+struct LastRows {
+  const float* row[kRows];
+
+  ARENA_INLINE LastRows(const float* data, Index stride, Index count) {
+    for (Index r = 0; r < kRows; ++r) row[r] = data + std::min(r, count - 1) * stride;
+  }
+  ARENA_INLINE float at(int r, Index t) const { return row[r][t]; }
+};
+
 /// Memory for what cannot be read or written as it lies.
 struct Edges {
   alignas(64) float b[kDepth * kTileLanes];
-  alignas(64) float a[kDepth * kTileRows];
-  alignas(64) float to[kTileRows * kTileLanes];
+  alignas(64) float a[kDepthTransposed * kMostRows];
+  alignas(64) float to[kMostRows * kTileLanes];
   alignas(64) float bias[kTileLanes];
   alignas(64) float zero[kTileLanes] = {};
 };
@@ -77,29 +92,31 @@ class Panel {
 
   template <int Vectors>
   void by_rows() {
-    const Index whole = to_.rows() / kTileRows * kTileRows, rest = to_.rows() - whole;
-    for (Index row = 0; row < whole; row += kTileRows) {
-      tile<Vectors>(row, kTileRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+    constexpr int kRows = kRowsFor<Vectors>;
+    const Index whole = to_.rows() / kRows * kRows, rest = to_.rows() - whole;
+    for (Index row = 0; row < whole; row += kRows) {
+      tile<Vectors>(row, kRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
         return RowTile{piece.a + row * piece.a_stride, piece.a_stride};
       });
     }
     if (rest == 0) return;
     tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
-      return RowOperand(piece.a + whole * piece.a_stride, piece.a_stride, rest);
+      return LastRows<kRows>(piece.a + whole * piece.a_stride, piece.a_stride, rest);
     });
   }
 
   template <int Vectors>
   void by_columns() {
-    const Index whole = to_.rows() / kTileRows * kTileRows, rest = to_.rows() - whole;
-    for (Index row = 0; row < whole; row += kTileRows) {
-      tile<Vectors>(row, kTileRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+    constexpr int kRows = kRowsFor<Vectors>;
+    const Index whole = to_.rows() / kRows * kRows, rest = to_.rows() - whole;
+    for (Index row = 0; row < whole; row += kRows) {
+      tile<Vectors>(row, kRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
         return ColumnOperand{piece.a + row, piece.a_stride};
       });
     }
     if (rest == 0) return;
     tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
-      return padded({piece.a + whole, piece.a_stride}, rest, piece.depth);
+      return padded<kRows>({piece.a + whole, piece.a_stride}, rest, piece.depth);
     });
   }
 
@@ -146,9 +163,10 @@ class Panel {
 
   template <int Vectors, class MakeOperand>
   ARENA_INLINE void tile(Index row, Index rows, const MakeOperand& operand) {
-    const bool direct = rows == kTileRows && whole_vectors();
+    constexpr int kRows = kRowsFor<Vectors>;
+    const bool direct = rows == kRows && whole_vectors();
     const Rows from = start_rows(row, rows, direct);
-    Accumulators<Vectors> sum;
+    Accumulators<Vectors, kRows> sum;
     sum.load(from.data, from.stride);
     if (rows_ && bias_) sum.add_row(bias_);
     for (std::size_t p = 0; p < num_pieces_; ++p) {
@@ -179,12 +197,13 @@ class Panel {
   }
 
   /// A ColumnOperand reads whole tiles: not beyond the matrix.
+  template <int kRows>
   ColumnOperand padded(const ColumnOperand& operand, Index rows, Index depth) const {
     for (Index t = 0; t < depth; ++t) {
-      float* const to = edges_.a + t * kTileRows;
-      std::fill(std::copy_n(operand.data + t * operand.stride, rows, to), to + kTileRows, 0.0F);
+      float* const to = edges_.a + t * kRows;
+      std::fill(std::copy_n(operand.data + t * operand.stride, rows, to), to + kRows, 0.0F);
     }
-    return {edges_.a, kTileRows};
+    return {edges_.a, kRows};
   }
 
   std::span<const Term> terms_;
