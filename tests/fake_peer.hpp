@@ -23,7 +23,7 @@ say() {{ printf '%s\n' "$1"; }}
 field() {{ printf '%s' "$line" | sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; }}
 outputs() {{
   {{ printf '\100\000\000\000\000\000\000\000'
-    printf '{{"out":{{"dtype":"F32","shape":[1,1,4],"data_offsets":[0,16]}}}}   '
+    printf '{{"out":{{"dtype":"F32","shape":[1,1,1,4],"data_offsets":[0,16]}}}} '
     tail -c 16 "$(field inputs)"; }} >"$(field outputs)"
 }}
 while read -r line; do

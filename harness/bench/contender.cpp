@@ -13,8 +13,15 @@ constexpr std::uint64_t kBenchSeed = 1;
 constexpr Index kSampledRows = 64;
 constexpr Index kGradientRows = 16;  // the oracle runs on them twice for each tensor
 
+Heads heads_of(const BenchShape& shape) {
+  if (shape.scope == "kernel") return {shape.heads, HeadLayout::kStacked};
+  return {1};
+}
+
 Matrix draw(const BenchShape& shape, std::string_view name, Index sequence) {
-  Matrix matrix(shape.length, shape.heads * shape.head_dim);
+  const bool stacked = heads_of(shape).layout == HeadLayout::kStacked;
+  Matrix matrix = stacked ? Matrix(shape.heads * shape.length, shape.head_dim)
+                          : Matrix(shape.length, shape.heads * shape.head_dim);
   const RandomKey key = RandomKey(kBenchSeed).fold(Purpose::kBench).fold(name);
   fill_normal(key.fold(static_cast<std::uint64_t>(sequence)), 1, matrix);
   return matrix;
@@ -25,11 +32,16 @@ std::uint64_t hash_of(const Matrix& matrix, std::uint64_t hash) {
   return fnv1a(values, hash);
 }
 
-/// Rows of `all` in that order.
-MatrixD rows_of(ConstView all, std::span<const Index> rows) {
-  MatrixD result(static_cast<Index>(rows.size()), all.cols());
-  for (Index i = 0; i < result.rows(); ++i) {
-    result.row(i) = all.row(rows[static_cast<std::size_t>(i)]).cast<double>();
+/// Those rows of each head in that order, heads side by side.
+MatrixD rows_of(const Heads& heads, ConstView all, std::span<const Index> rows) {
+  const Index width = heads.part(all, 0).cols();
+  MatrixD result(static_cast<Index>(rows.size()), heads.count * width);
+  for (Index h = 0; h < heads.count; ++h) {
+    const ConstView part = heads.part(all, h);
+    for (Index i = 0; i < result.rows(); ++i) {
+      result.row(i).segment(h * width, width) =
+          part.row(rows[static_cast<std::size_t>(i)]).cast<double>();
+    }
   }
   return result;
 }
@@ -65,6 +77,7 @@ void FlatWeights::initialise() {
 Contender::Contender(const BenchShape& shape, const BenchVariant& variant,
                      const BenchInputs& inputs)
     : shape_(shape),
+      heads_(heads_of(shape)),
       variant_(Registry<Variant>::find(variant.name)),
       problem_(bench_problem(shape, variant.options)),
       inputs_(inputs) {}
@@ -72,11 +85,12 @@ Contender::Contender(const BenchShape& shape, const BenchVariant& variant,
 void Contender::allocate() {
   weights_.initialise();
   for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
-    const Index width = shape_.heads * shape_.head_dim;
+    const std::vector<Matrix>& inputs = inputs_.tensors.front();
+    const Matrix zeros = Matrix::Zero(inputs[0].rows(), inputs[0].cols());
     Outputs& outputs = outputs_.emplace_back();
-    outputs.out = Matrix::Zero(shape_.length, width);
+    outputs.out = zeros;
     if (shape_.pass == Pass::kForward) continue;
-    outputs.d_tensors.assign(inputs_.tensors.front().size(), Matrix::Zero(shape_.length, width));
+    outputs.d_tensors.assign(inputs.size(), zeros);
     outputs.d_weights.assign(weights_.values.size(), 0.0F);
   }
 }
@@ -115,15 +129,19 @@ double Contender::output_error(const Team& team) const {
     const MatrixD expected =
         oracle(team, sequence, tensors_of(sequence), weights_.values.data(), rows);
     const Matrix& out = outputs_[static_cast<std::size_t>(sequence)].out;
-    error = std::max(error, max_error(rows_of(out, rows), expected));
+    error = std::max(error, max_error(rows_of(heads_, out, rows), expected));
   }
   return error;
 }
 
 double Contender::gradient_error(const Team& team) {
   const std::vector<Index> rows = sampled_rows(shape_.length, kGradientRows);
-  Matrix d_out = Matrix::Zero(shape_.length, shape_.heads * shape_.head_dim);
-  for (const Index row : rows) d_out.row(row) = inputs_.d_out.front().row(row);
+  const Matrix& whole = inputs_.d_out.front();
+  Matrix d_out = Matrix::Zero(whole.rows(), whole.cols());
+  for (Index h = 0; h < heads_.count; ++h) {
+    View part = heads_.part(View(d_out), h);
+    for (const Index row : rows) part.row(row) = heads_.part(ConstView(whole), h).row(row);
+  }
   Outputs& outputs = outputs_of(0);
   std::ranges::fill(outputs.d_weights, 0.0F);
   {
@@ -145,7 +163,7 @@ double Contender::gradient_error(const Team& team) {
     const std::vector<ConstView> moved_tensors(moved.begin(), moved.begin() + inputs);
     const float* const weights = moved.size() > tensors.size() ? moved.back().data() : nullptr;
     const MatrixD out = oracle(team, 0, moved_tensors, weights, rows);
-    return rows_of(d_out, rows).cwiseProduct(out).sum();
+    return rows_of(heads_, d_out, rows).cwiseProduct(out).sum();
   });
 }
 
@@ -206,19 +224,17 @@ std::unique_ptr<Contender> make_contender(const BenchShape& shape, const BenchVa
 }
 
 MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
-                     const HeadInputs& in, std::span<const Weights> weights,
+                     const Heads& heads, const HeadInputs& in, std::span<const Weights> weights,
                      std::span<const Index> rows) {
   const Index width = problem.setup.head_dim;
-  MatrixD out(static_cast<Index>(rows.size()), in.value.cols());
-  for (Index h = 0; h < problem.setup.num_heads; ++h) {
+  MatrixD out(static_cast<Index>(rows.size()), heads.count * width);
+  for (Index h = 0; h < heads.count; ++h) {
     Call of_head = call;  // as forward_heads makes it
     of_head.head = h;
     of_head.key = call.key.fold(static_cast<std::uint64_t>(h));
-    const HeadInputs slices{in.query.column_slice(h * width, width),
-                            in.key.column_slice(h * width, width),
-                            in.value.column_slice(h * width, width)};
+    const HeadInputs parts{heads.part(in.query, h), heads.part(in.key, h), heads.part(in.value, h)};
     out.middleCols(h * width, width) =
-        oracle_out(variant, problem, of_head, slices, weights[static_cast<std::size_t>(h)], rows);
+        oracle_out(variant, problem, of_head, parts, weights[static_cast<std::size_t>(h)], rows);
   }
   return out;
 }

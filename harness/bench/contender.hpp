@@ -8,13 +8,14 @@
 #include "harness/bench/bench.hpp"
 #include "harness/bench/timed.hpp"
 #include "harness/core/team.hpp"
+#include "harness/model/heads.hpp"
 
 namespace arena {
 
 /// Random inputs of one shape, shared by all variants of a group: a function of the shape alone.
 struct BenchInputs {
-  /// Per sequence of the batch, each [length, heads * head_dim]: query, key and value in scope
-  /// kernel, x in scope layer.
+  /// Per sequence of the batch: query, key and value, each [heads * length, head_dim], in scope
+  /// kernel; x [length, heads * head_dim] in scope layer.
   std::vector<std::vector<Matrix>> tensors;
   /// Per sequence; empty for a forward pass.
   std::vector<Matrix> d_out;
@@ -47,8 +48,7 @@ class Contender : public Timed {
   /// Overwrites the outputs of that sequence.
   double gradient_error(const Team& team);
 
-  /// What run() wrote for one sequence [length, heads * head_dim]; gradients shaped like the
-  /// inputs.
+  /// What run() wrote for one sequence; output and gradients are shaped like the inputs.
   const Matrix& out(Index sequence) const { return of(sequence).out; }
   const std::vector<Matrix>& d_tensors(Index sequence) const { return of(sequence).d_tensors; }
 
@@ -84,6 +84,7 @@ class Contender : public Timed {
   Outputs& outputs_of(Index sequence) { return outputs_[static_cast<std::size_t>(sequence)]; }
 
   BenchShape shape_;
+  Heads heads_;  // how inputs and outputs hold them
   const Variant& variant_;
   Problem problem_;
   FlatWeights weights_;
@@ -113,10 +114,10 @@ std::unique_ptr<Contender> make_layer_contender(const BenchShape& shape,
                                                 const BenchVariant& variant,
                                                 const BenchInputs& inputs);
 
-/// What the heads of a layer must compute, side by side [rows, heads * head_dim], for inputs
-/// [length, heads * head_dim] and one Weights per head; `call` is that of the layer.
+/// What the heads of a layer must compute, side by side [rows, heads * head_dim], for inputs that
+/// hold them as `heads` says and one Weights per head; `call` is that of the layer.
 MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
-                     const HeadInputs& in, std::span<const Weights> weights,
+                     const Heads& heads, const HeadInputs& in, std::span<const Weights> weights,
                      std::span<const Index> rows);
 
 /// Rows that a comparison with the oracle looks at: all of a short sequence, else `most` spread

@@ -1,4 +1,5 @@
-// Scope kernel: all heads of one layer on random query, key and value, without projections.
+// Scope kernel: all heads of one layer on random query, key and value, without projections. Heads
+// are stacked, as multi_head.cpp holds them and as fused kernels of others take them.
 
 #include "harness/bench/contender.hpp"
 #include "harness/model/heads.hpp"
@@ -34,7 +35,7 @@ class KernelContender final : public Contender {
   }
 
   void forward(const Team& team, Index sequence, std::span<Frame> frames) override {
-    forward_heads(*head_, call_of(team, sequence), shape_.heads, inputs_of(tensors_of(sequence)),
+    forward_heads(*head_, call_of(team, sequence), heads_, inputs_of(tensors_of(sequence)),
                   head_weights_, {outputs_of(sequence).out}, frames);
   }
 
@@ -43,14 +44,14 @@ class KernelContender final : public Contender {
     Outputs& outputs = outputs_of(sequence);
     std::vector<Slices> grads;
     for (const auto& slices : slices_) grads.emplace_back(outputs.d_weights.data(), slices);
-    backward_heads(*head_, call_of(team, sequence), shape_.heads, inputs_of(tensors_of(sequence)),
+    backward_heads(*head_, call_of(team, sequence), heads_, inputs_of(tensors_of(sequence)),
                    head_weights_, {.out = d_out, .forward_out = outputs.out}, frames,
                    {outputs.d_tensors[0], outputs.d_tensors[1], outputs.d_tensors[2]}, grads);
   }
 
   MatrixD oracle(const Team& team, Index sequence, std::span<const ConstView> tensors,
                  const float* weights, std::span<const Index> rows) const override {
-    return oracle_heads(variant_, problem_, call_of(team, sequence), inputs_of(tensors),
+    return oracle_heads(variant_, problem_, call_of(team, sequence), heads_, inputs_of(tensors),
                         weights_on(weights), rows);
   }
 

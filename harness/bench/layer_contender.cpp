@@ -48,7 +48,7 @@ class LayerContender final : public Contender {
     const Matrix value = project(x, "value", weights).cast<float>();
     std::vector<Weights> of_heads;
     for (Index h = 0; h < shape_.heads; ++h) of_heads.push_back(weights_of_head(h, weights));
-    const MatrixD heads = oracle_heads(variant_, problem_, call_of(team, sequence),
+    const MatrixD heads = oracle_heads(variant_, problem_, call_of(team, sequence), {shape_.heads},
                                        {query, key, value}, of_heads, rows);
     return project(heads, "out", weights);
   }

@@ -25,16 +25,15 @@ BenchVariant blocked() {
   return {chosen.variant.name, chosen.options};
 }
 
-/// One tensor [batch, length, width] of the matrices that `of(sequence)` gives.
+/// One tensor [batch, heads, length, head_dim] of the matrices that `of(sequence)` gives.
 template <class Of>
-Tensor stacked(Index batch, Of&& of) {
-  const Matrix& first = of(Index{0});
+Tensor tensor_of(const BenchShape& shape, Of&& of) {
   std::vector<float> values;
-  for (Index sequence = 0; sequence < batch; ++sequence) {
+  for (Index sequence = 0; sequence < shape.batch; ++sequence) {
     const Matrix& matrix = of(sequence);
     values.insert(values.end(), matrix.data(), matrix.data() + matrix.size());
   }
-  return float_tensor({batch, first.rows(), first.cols()}, std::move(values));
+  return float_tensor({shape.batch, shape.heads, shape.length, shape.head_dim}, std::move(values));
 }
 
 /// max |difference| / max |expected|; infinite where a number is not finite or a shape differs.
@@ -59,12 +58,12 @@ class KernelReference final : public PeerReference {
     TensorFile file;
     const char* const names[] = {"query", "key", "value"};
     for (std::size_t t = 0; t < 3; ++t) {
-      file.tensors[names[t]] = stacked(shape_.batch, [&](Index sequence) -> const Matrix& {
+      file.tensors[names[t]] = tensor_of(shape_, [&](Index sequence) -> const Matrix& {
         return inputs_.tensors[static_cast<std::size_t>(sequence)][t];
       });
     }
     if (!inputs_.d_out.empty()) {
-      file.tensors["d_out"] = stacked(shape_.batch, [&](Index sequence) -> const Matrix& {
+      file.tensors["d_out"] = tensor_of(shape_, [&](Index sequence) -> const Matrix& {
         return inputs_.d_out[static_cast<std::size_t>(sequence)];
       });
     }
@@ -120,7 +119,7 @@ class KernelReference final : public PeerReference {
           record.error);
     run();  // the comparison of gradients overwrote some of them
     const auto add = [&](const char* name, auto&& of) {
-      expected_.tensors[name] = stacked(shape_.batch, of);
+      expected_.tensors[name] = tensor_of(shape_, of);
     };
     add("out", [&](Index s) -> const Matrix& { return contender->out(s); });
     if (shape_.pass == Pass::kForward) return;

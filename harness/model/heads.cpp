@@ -7,16 +7,8 @@
 namespace arena {
 namespace {
 
-template <class ViewType>
-ViewType slice_of_head(const ViewType& wide, Index num_heads, Index head) {
-  if (wide.empty()) return wide;
-  const Index width = wide.cols() / num_heads;
-  return wide.column_slice(head * width, width);
-}
-
-HeadInputs inputs_of_head(const HeadInputs& in, Index num_heads, Index head) {
-  return {slice_of_head(in.query, num_heads, head), slice_of_head(in.key, num_heads, head),
-          slice_of_head(in.value, num_heads, head)};
+HeadInputs inputs_of_head(const HeadInputs& in, const Heads& heads, Index head) {
+  return {heads.part(in.query, head), heads.part(in.key, head), heads.part(in.value, head)};
 }
 
 Call call_of_head(Call call, Index head, const Team& team) {
@@ -49,7 +41,7 @@ void for_each_head(const Team& team, Index num_heads, bool one_by_one, const Bod
 
 }  // namespace
 
-void forward_heads(const AttentionHead& head, const Call& call, Index num_heads,
+void forward_heads(const AttentionHead& head, const Call& call, const Heads& heads,
                    const HeadInputs& in, std::span<const Weights> weights,
                    const HeadOutputs& outputs, std::span<Frame> frames,
                    std::span<const Extras> extras) {
@@ -57,30 +49,28 @@ void forward_heads(const AttentionHead& head, const Call& call, Index num_heads,
   // Statistics may be shared between heads: their sums need one order.
   const bool one_by_one =
       std::ranges::any_of(extras, [](const Extras& extra) { return extra.statistics.size() > 0; });
-  for_each_head(call.team, num_heads, one_by_one, [&](Index h, const Team& team) {
+  for_each_head(call.team, heads.count, one_by_one, [&](Index h, const Team& team) {
     const auto at = static_cast<std::size_t>(h);
-    head.forward(call_of_head(call, h, team), inputs_of_head(in, num_heads, h), weights[at],
-                 {slice_of_head(outputs.out, num_heads, h),
-                  slice_of_head(outputs.log_sum_exp, num_heads, h)},
+    head.forward(call_of_head(call, h, team), inputs_of_head(in, heads, h), weights[at],
+                 {heads.part(outputs.out, h), heads.part(outputs.log_sum_exp, h)},
                  frames.empty() ? nullptr : &frames[at], extras.empty() ? Extras{} : extras[at]);
   });
 }
 
-void backward_heads(const AttentionHead& head, const Call& call, Index num_heads,
+void backward_heads(const AttentionHead& head, const Call& call, const Heads& heads,
                     const HeadInputs& in, std::span<const Weights> weights,
                     const HeadOutputGrads& d_outputs, std::span<const Frame> frames,
                     const HeadGrads& d_in, std::span<const Slices> grads) {
   check_lengths({in.query.rows(), in.key.rows()});
-  for_each_head(call.team, num_heads, share_a_slice(grads), [&](Index h, const Team& team) {
+  for_each_head(call.team, heads.count, share_a_slice(grads), [&](Index h, const Team& team) {
     const auto at = static_cast<std::size_t>(h);
-    head.backward(call_of_head(call, h, team), inputs_of_head(in, num_heads, h), weights[at],
-                  {.out = slice_of_head(d_outputs.out, num_heads, h),
-                   .log_sum_exp = slice_of_head(d_outputs.log_sum_exp, num_heads, h),
+    head.backward(call_of_head(call, h, team), inputs_of_head(in, heads, h), weights[at],
+                  {.out = heads.part(d_outputs.out, h),
+                   .log_sum_exp = heads.part(d_outputs.log_sum_exp, h),
                    .auxiliary_loss = d_outputs.auxiliary_loss,
-                   .forward_out = slice_of_head(d_outputs.forward_out, num_heads, h)},
+                   .forward_out = heads.part(d_outputs.forward_out, h)},
                   frames[at],
-                  {slice_of_head(d_in.query, num_heads, h), slice_of_head(d_in.key, num_heads, h),
-                   slice_of_head(d_in.value, num_heads, h)},
+                  {heads.part(d_in.query, h), heads.part(d_in.key, h), heads.part(d_in.value, h)},
                   grads[at]);
   });
 }

@@ -1,6 +1,6 @@
 #pragma once
-// All heads of one layer: each is a column slice of matrices [len, num_heads * head_dim], and heads
-// run in parallel where there are enough of them.
+// All heads of one layer, each a part of the same matrices; they run in parallel where there are
+// enough of them.
 
 #include <span>
 #include <vector>
@@ -9,18 +9,41 @@
 
 namespace arena {
 
-/// Runs num_heads heads. Inputs and outputs.out are [len, num_heads * head_dim],
-/// outputs.log_sum_exp is [query_len, num_heads] or empty; weights, frames and extras have one
-/// entry per head (frames empty: save nothing; extras empty: none). call.key is that of the layer:
-/// each head gets it folded by its index. Throws Error on a length of 0.
-void forward_heads(const AttentionHead& head, const Call& call, Index num_heads,
+/// How the heads of a layer lie in a matrix.
+enum class HeadLayout {
+  kSideBySide,  // [len, count * width]
+  kStacked,     // [count * len, width]: rows of a head lie close together, as kernels like it
+};
+
+struct Heads {
+  Heads(Index number, HeadLayout how = HeadLayout::kSideBySide) : count(number), layout(how) {}
+
+  /// The part of one head; empty where all is.
+  template <class AnyView>
+  AnyView part(const AnyView& all, Index head) const {
+    if (all.empty()) return all;
+    if (layout == HeadLayout::kStacked) {
+      return all.row_slice(head * (all.rows() / count), all.rows() / count);
+    }
+    return all.column_slice(head * (all.cols() / count), all.cols() / count);
+  }
+
+  Index count;
+  HeadLayout layout;
+};
+
+/// Runs all heads. Inputs, outputs.out and outputs.log_sum_exp (empty, or one column for each head)
+/// hold them as `heads` says; weights, frames and extras have one entry per head (frames empty:
+/// save nothing; extras empty: none). call.key is that of the layer: each head gets it folded by
+/// its index. Throws Error on a length of 0.
+void forward_heads(const AttentionHead& head, const Call& call, const Heads& heads,
                    const HeadInputs& in, std::span<const Weights> weights,
                    const HeadOutputs& outputs, std::span<Frame> frames,
                    std::span<const Extras> extras = {});
 
 /// Overwrites d_in (shaped like in), adds to grads (one entry per head). Heads that share a slice
 /// of the gradient run one after another, so that sums have one order; others run in parallel.
-void backward_heads(const AttentionHead& head, const Call& call, Index num_heads,
+void backward_heads(const AttentionHead& head, const Call& call, const Heads& heads,
                     const HeadInputs& in, std::span<const Weights> weights,
                     const HeadOutputGrads& d_outputs, std::span<const Frame> frames,
                     const HeadGrads& d_in, std::span<const Slices> grads);

@@ -73,7 +73,7 @@ def peak_bytes():
     return 0
 
 
-# ---- kernels: q, k, v [batch, length, heads * head_dim] to out --------------------------------
+# ---- kernels: query, key, value [batch, heads, length, head_dim] to out ------------------------
 
 
 class TorchKernel:
@@ -85,16 +85,10 @@ class TorchKernel:
         torch.set_num_threads(request["threads"])
         self.pass_, self.causal = request["pass"], request["causal"]
         self.fused = request["row"] == "sdpa"
-        heads = request["heads"]
         inputs = {name: torch.frombuffer(data, dtype=torch.float32).reshape(shape)
                   for name, (_, shape, data) in read_tensors(request["inputs"]).items()}
-
-        def split(x):
-            batch, length, width = x.shape
-            return x.reshape(batch, length, heads, width // heads).transpose(1, 2).contiguous()
-
-        self.tensors = [split(inputs[name]) for name in ("query", "key", "value")]
-        self.d_out = split(inputs["d_out"]) if "d_out" in inputs else None
+        self.tensors = [inputs[name] for name in ("query", "key", "value")]
+        self.d_out = inputs.get("d_out")
         self.mask = None
         if self.causal and not self.fused:
             length = self.tensors[0].shape[2]
@@ -137,11 +131,8 @@ class TorchKernel:
                                               retain_graph=self.pass_ == "backward")
 
     def results(self):
-        def joined(x):
-            return x.detach().transpose(1, 2).flatten(2).contiguous().numpy()
-
-        names = ("d_query", "d_key", "d_value")
-        return {"out": joined(self.out), **{n: joined(g) for n, g in zip(names, self.grads)}}
+        results = dict(zip(("out", "d_query", "d_key", "d_value"), (self.out, *self.grads)))
+        return {name: x.detach().contiguous().numpy() for name, x in results.items()}
 
 
 class OnnxKernel:
@@ -155,14 +146,17 @@ class OnnxKernel:
             raise Unsupported("onnxruntime runs forward only")
         floats = {name: numpy.frombuffer(data, numpy.float32).reshape(shape)
                   for name, (_, shape, data) in read_tensors(request["inputs"]).items()}
-        heads, operator = request["heads"], request["row"]
-        batch, length, width = floats["query"].shape
-        self.feed = {name: floats[name] for name in ("query", "key", "value")}
+        operator = request["row"]
+        batch, heads, length, head_dim = self.shape = floats["query"].shape
+        # These operators take heads side by side: [batch, length, heads * head_dim].
+        self.feed = {
+            name: floats[name].transpose(0, 2, 1, 3).reshape(batch, length, heads * head_dim)
+            for name in ("query", "key", "value")}
         names, attributes, outputs = list(self.feed), {"num_heads": heads}, ["out"]
         if operator == "GroupQueryAttention":
             attributes["kv_num_heads"] = heads
             for past in ("past_key", "past_value"):
-                self.feed[past] = numpy.zeros((batch, heads, 0, width // heads), numpy.float32)
+                self.feed[past] = numpy.zeros((batch, heads, 0, head_dim), numpy.float32)
             self.feed["seqlens_k"] = numpy.full((batch,), length - 1, numpy.int32)
             self.feed["total_sequence_length"] = numpy.array([length], numpy.int32)
             names, outputs = list(self.feed), ["out", "present_key", "present_value"]
@@ -198,7 +192,9 @@ class OnnxKernel:
         self.out = self.session.run(["out"], self.feed)[0]
 
     def results(self):
-        return {"out": self.out}
+        batch, heads, length, head_dim = self.shape
+        out = self.out.reshape(batch, length, heads, head_dim).transpose(0, 2, 1, 3)
+        return {"out": out.copy()}
 
 
 # ---- a training step of the 2-layer model ------------------------------------------------------
