@@ -39,9 +39,9 @@ TEST(Options, RefuseValuesOutsideTheirRange) {
       {"rank", "9x"},  {"rank", " 9"},     {"rank", "1e2"},   {"rate", "1.1"},
       {"rate", "nan"}, {"rate", "inf"},    {"rate", "-1e-9"}, {"rate", "half"},
       {"tied", "yes"}, {"sharing", "all"}, {"sharing", ""},   {"rank", "99999999999999999999"}};
-  for (const auto& [name, value] : bad) {
-    EXPECT_ERROR(Options("linformer", kSpecs, {{name, value}}),
-                 "linformer: option " + name + "='" + value + "' is not in ");
+  for (const auto& text : bad) {
+    EXPECT_ERROR(Options("linformer", kSpecs, {text}),
+                 "linformer: option " + text.first + "='" + text.second + "' is not in ");
   }
   EXPECT_ERROR(Options("x", kSpecs, {{"rank", "0"}}), "1..1024");
   EXPECT_ERROR(Options("x", kSpecs, {{"sharing", "all"}}), "head | layer | model");

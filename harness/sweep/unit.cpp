@@ -22,7 +22,8 @@ constexpr std::uint64_t kSecondFnvStart = 0x9E3779B97F4A7C15;
 Json options_json(const OptionValues& options) {
   Json json = Json::object();
   for (const auto& [name, value] : options) {
-    std::visit([&](const auto& v) { json[name] = v; }, value);
+    Json& entry = json[name];
+    std::visit([&](const auto& v) { entry = v; }, value);
   }
   return json;
 }
