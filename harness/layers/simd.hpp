@@ -106,9 +106,9 @@ inline Vec iota() {
 /// c2 f), minimax. Three operations for the multiply-add units, where a polynomial alone takes
 /// five.
 struct Exp2Table {
-  alignas(64) std::uint32_t at[32];
+  alignas(64) std::uint32_t at[32] = {};
 
-  constexpr Exp2Table() : at{} {
+  constexpr Exp2Table() {
     // 2^(1/32), 2^(2/32), 2^(4/32), ... multiplied in double
     constexpr double kRoots[5] = {1.0218971486541166, 1.0442737824274138, 1.0905077326652577,
                                   1.1892071150027210, 1.4142135623730951};
@@ -125,7 +125,7 @@ inline Vec exp2(Vec x) {
   const Vec magic(393216.0F);  // 1.5 * 2^18: its last bit counts 1/32
   const Vec shifted = x + magic;
   const Vec f = x - (shifted - magic);
-  const __m512i n = std::bit_cast<__m512i>(shifted);
+  const auto n = std::bit_cast<__m512i>(shifted);
   const __m512i power = _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
                                                   _mm512_load_si512(kExp2Table.at + 16));
   const Vec scale = std::bit_cast<Vec>(_mm512_add_epi32(power, _mm512_slli_epi32(n, 18)));
