@@ -21,6 +21,10 @@ const std::vector<OptionSpec> kSpecs = {
     text_option("file", "", "any text"),
 };
 
+TEST(Error, IsOneLine) {
+  EXPECT_STREQ(Error("a\nb\t\x1b[1m\x7f caf\u00e9").what(), "a\\x0ab\\x09\\x1b[1m\\x7f caf\u00e9");
+}
+
 TEST(Options, DefaultsAndOverrides) {
   const Options options("linformer", kSpecs,
                         {{"rank", "8"}, {"rate", "1e-3"}, {"tied", "true"}, {"file", "a b=c"}});
