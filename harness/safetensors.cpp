@@ -88,8 +88,10 @@ std::vector<Index> parse_sizes(const std::string& path, const std::string& name,
     const bool whole =
         item.is_number_unsigned() &&
         item.get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
+    // dump() recurses: a list of lists could be deeper than the stack
     check(whole, "{}: tensor '{}': {} holds {}, expected whole numbers from 0", path, name, key,
-          item.dump(-1, ' ', true, Json::error_handler_t::replace));
+          item.is_structured() ? item.type_name()
+                               : item.dump(-1, ' ', true, Json::error_handler_t::replace));
     sizes.push_back(item.get<Index>());
   }
   return sizes;

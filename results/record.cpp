@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <type_traits>
+#include <utility>
 
 #include "harness/core/check.hpp"
 
@@ -158,7 +159,7 @@ class Reader {
     } else if (json.is_boolean()) {
       out = json.get<bool>();
     } else if (json.is_number_integer()) {
-      out = json.get<Index>();
+      read(name, json, out.emplace<Index>());
     } else {
       out = json.get<double>();
     }
@@ -178,8 +179,10 @@ class Reader {
   template <class Number>
   requires std::is_integral_v<Number>
   void read(const std::string& name, const Json& json, Number& out) const {
-    expect(json.is_number_integer() && (std::is_signed_v<Number> || json.is_number_unsigned()),
-           name, json, "a whole number");
+    const bool fits = json.is_number_unsigned()
+                          ? std::in_range<Number>(json.get<std::uint64_t>())
+                          : json.is_number_integer() && std::in_range<Number>(json.get<Index>());
+    expect(fits, name, json, "a whole number in range");
     out = json.get<Number>();
   }
   template <class Value>
@@ -207,8 +210,12 @@ class Reader {
   }
 
   void expect(bool good, const std::string& name, const Json& json, const char* wanted) const {
-    check(good, "{}: field '{}' should be {}, is {}", source_, name, wanted,
-          json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60));
+    if (good) return;
+    // dump() recurses: a list of lists could be deeper than the stack
+    const std::string is = json.is_structured()
+                               ? json.type_name()
+                               : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    fail("{}: field '{}' should be {}, is {}", source_, name, wanted, is.substr(0, 60));
   }
 
   const std::string& source_;

@@ -140,9 +140,10 @@ void add_baselines(const std::vector<SeedGroup>& groups, const std::vector<std::
       return chance.contains(task) ? std::optional(mean(chance[task])) : std::nullopt;
     });
   }
-  for (auto& [name, accuracies] : by_name) {
-    add(name, [&](const std::string& task) {
-      return accuracies.contains(task) ? std::optional(accuracies[task]) : std::nullopt;
+  for (const auto& baseline : by_name) {
+    add(baseline.first, [&](const std::string& task) {
+      const auto& accuracies = baseline.second;
+      return accuracies.contains(task) ? std::optional(accuracies.at(task)) : std::nullopt;
     });
   }
 }

@@ -114,6 +114,14 @@ TEST(Cell, UnitsComeBackFromTheirLines) {
   std::string broken = unit_line(timing);
   broken.replace(broken.find("\"heads\":8"), 9, "\"heads\":\"\"");
   EXPECT_ERROR(parse_unit(broken, "plan.jsonl:3"), "plan.jsonl:3");
+  for (const std::string number : {"-1", "1.5", "18446744073709551615"}) {
+    broken = unit_line(timing);
+    broken.replace(broken.find("\"heads\":8"), 9, "\"heads\":" + number);
+    EXPECT_ERROR(parse_unit(broken, "plan.jsonl:3"), "plan.jsonl:3");
+  }
+  broken = unit_line(timing);
+  broken.replace(broken.find("\"options\":{}"), 12, "\"options\":{\"rank\":null}");
+  EXPECT_ERROR(parse_unit(broken, "plan.jsonl:3"), "plan.jsonl:3");
 }
 
 TEST(Cell, MessagesComeBackFromTheirLines) {

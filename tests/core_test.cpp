@@ -21,6 +21,10 @@ const std::vector<OptionSpec> kSpecs = {
     text_option("file", "", "any text"),
 };
 
+TEST(Error, IsOneLine) {
+  EXPECT_STREQ(Error("a\nb\t\x1b[1m\x7f caf\u00e9").what(), "a\\x0ab\\x09\\x1b[1m\\x7f caf\u00e9");
+}
+
 TEST(Options, DefaultsAndOverrides) {
   const Options options("linformer", kSpecs,
                         {{"rank", "8"}, {"rate", "1e-3"}, {"tied", "true"}, {"file", "a b=c"}});
@@ -39,9 +43,9 @@ TEST(Options, RefuseValuesOutsideTheirRange) {
       {"rank", "9x"},  {"rank", " 9"},     {"rank", "1e2"},   {"rate", "1.1"},
       {"rate", "nan"}, {"rate", "inf"},    {"rate", "-1e-9"}, {"rate", "half"},
       {"tied", "yes"}, {"sharing", "all"}, {"sharing", ""},   {"rank", "99999999999999999999"}};
-  for (const auto& [name, value] : bad) {
-    EXPECT_ERROR(Options("linformer", kSpecs, {{name, value}}),
-                 "linformer: option " + name + "='" + value + "' is not in ");
+  for (const auto& text : bad) {
+    EXPECT_ERROR(Options("linformer", kSpecs, {text}),
+                 "linformer: option " + text.first + "='" + text.second + "' is not in ");
   }
   EXPECT_ERROR(Options("x", kSpecs, {{"rank", "0"}}), "1..1024");
   EXPECT_ERROR(Options("x", kSpecs, {{"sharing", "all"}}), "head | layer | model");

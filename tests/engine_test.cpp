@@ -27,7 +27,7 @@ struct Padded {
   View view() { return View(storage).column_slice(pad() / 2, cols_).row_slice(1, rows_); }
   Index pad() const { return storage.cols() - cols_; }
   /// Whether all that surrounds the view is still NaN.
-  bool intact() {
+  bool intact() const {
     Matrix copy = storage;
     View(copy).column_slice(pad() / 2, cols_).row_slice(1, rows_).setConstant(kNaN);
     return copy.array().isNaN().all();
@@ -243,7 +243,7 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
     for (Index i = 0; i < c.extents.query_len; ++i) {
       for (Index j = 0; j < c.extents.key_len; ++j) {
         EXPECT_EQ(mask.sees(i, j), sees(c, i, j));
-        count += sees(c, i, j);
+        count += sees(c, i, j) ? 1 : 0;
       }
     }
     EXPECT_EQ(mask.covered(), count);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <set>
@@ -117,7 +118,8 @@ TEST(ListopsStatistics, Lengths) {
   constexpr double kOneLength = 0.0015;  // share of examples that have exactly such a length
   for (const auto& [length, share] : percentiles) {
     SCOPED_TRACE(length);
-    const auto below = std::ranges::count_if(lengths, [&](double x) { return x <= length; });
+    const auto below =
+        std::ranges::count_if(lengths, std::bind_front(std::greater_equal{}, length));
     expect_share(static_cast<double>(below), static_cast<double>(lengths.size()), share,
                  kOneLength);
   }

@@ -73,6 +73,8 @@ TEST(Preset, TheSameTwiceIsOneUnit) {
 TEST(Preset, ErrorsNameFileLineKeyAndNearest) {
   const std::string good = "[[train]]\nvariants = [\"dense\"]\ntasks = [\"recall\"]\n";
   EXPECT_ERROR(read(good + "sede = 1\n"), "mine.toml:4: unknown key 'sede'; did you mean 'seeds'?");
+  EXPECT_ERROR(read("[^train]\n"), "mine.toml:1: Error while parsing key: expected bare key");
+  EXPECT_ERROR(read("tr\u00e4in = 1\n"), "mine.toml:1: Error while parsing");
   EXPECT_ERROR(read("[[trian]]\n"), "mine.toml:1: unknown key 'trian'; did you mean 'train'?");
   EXPECT_ERROR(read("[[train]]\nvariants = [\"danse\"]\ntasks = [\"recall\"]\n"),
                "mine.toml:2: unknown variant 'danse'; did you mean 'dense'?");

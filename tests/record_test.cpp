@@ -104,5 +104,18 @@ TEST(Record, NamesFileAndFieldOfAWrongType) {
   EXPECT_ERROR(read(""), "0 bytes");
 }
 
+TEST(Record, RefusesNumbersOutOfRangeAndDeepLists) {
+  const auto refused = [](const std::string& fields, const std::string& message) {
+    const std::string start = R"({"schema":1,"id":"a","kind":"train","variant":"dense",)";
+    EXPECT_ERROR(record_from_json(start + fields + "}", "r.json"), "r.json: field '" + message);
+  };
+  refused(R"("length":9223372036854775808)", "length' should be a whole number in range, is 92");
+  refused(R"("seed":-1)", "seed' should be a whole number in range, is -1");
+  refused(R"("options":{"rank":9223372036854775808})", "options.rank' should be a whole number");
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  refused("\"task\":" + deep, "task' should be a text, is array");
+  refused("\"time_ns\":[" + deep + "]", "time_ns' should be a number, is array");
+}
+
 }  // namespace
 }  // namespace arena

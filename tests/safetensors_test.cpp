@@ -132,6 +132,14 @@ TEST_F(Safetensors, RefusesShapesWhoseProductOverflows) {
   expect_refused("does not match 0 bytes");
 }
 
+TEST_F(Safetensors, RefusesDeepListsAndNamesThatAreLines) {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  write_parts(R"({"a":{"dtype":"F32","shape":[)" + deep + R"(],"data_offsets":[0,0]}})", "");
+  expect_refused("shape holds array");
+  write_parts(R"({"a\nb":{"dtype":"F64","shape":[],"data_offsets":[0,0]}})", "");
+  expect_refused("tensor 'a\\x0ab'");
+}
+
 TEST_F(Safetensors, RefusesToWriteNonsense) {
   EXPECT_THROW(write_safetensors(path_, {{{"a", float_tensor({2}, {1})}}, {}}), Error);
   EXPECT_THROW(write_safetensors((folder_ / "missing" / "f").string(), example()), Error);

@@ -36,7 +36,7 @@ TEST_P(Packed, LinesEndInLfOrCrlfOrNothing) {
 TEST_P(Packed, LinesMayBeLongerThanOneRead) {
   Lines expected;
   std::string content;
-  for (const std::size_t length : {1, 65535, 65536, 65537, 300000, 0, 7}) {
+  for (const std::size_t length : {1U, 65535U, 65536U, 65537U, 300000U, 0U, 7U}) {
     expected.emplace_back(length, static_cast<char>('a' + expected.size()));
     content += expected.back() + "\r\n";
   }

@@ -6,32 +6,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <numeric>
 #include <set>
 #include <thread>
 
 #include "expect_error.hpp"
+#include "harness/conformance/allocation_counter.hpp"
 #include "harness/core/team.hpp"
-
-namespace {
-std::atomic<long> allocations{0};
-}  // namespace
-
-// Counts what this program asks of the system; std::vector and new[] come through here. Not
-// inlined: gcc would see free() meet operator new and warn.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* const memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace arena {
 namespace {
@@ -88,9 +69,9 @@ TEST(Workspace, GrowingMovesNothingAndReleasingJoinsTheBlocks) {
   workspace.release(bottom);
   EXPECT_EQ(workspace.in_use(), 0);
   EXPECT_EQ(workspace.high_water(), peak);
-  const long before = allocations;
+  const std::int64_t before = allocation_count;
   const std::span<std::byte> all = workspace.take<std::byte>(peak);
-  EXPECT_EQ(allocations, before) << "the joined block has room for all";
+  EXPECT_EQ(allocation_count, before) << "the joined block has room for all";
   std::ranges::fill(all, std::byte{1});
 }
 
@@ -107,9 +88,9 @@ TEST(Workspace, TheSecondRoundAllocatesNothing) {
     workspace.take<float>(100000);
   };
   round();
-  const long before = allocations;
+  const std::int64_t before = allocation_count;
   for (int i = 0; i < 3; ++i) round();
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocation_count, before);
 }
 
 TEST(Workspace, TheSecondRoundAllocatesNothingBelowSomethingKept) {
@@ -120,9 +101,9 @@ TEST(Workspace, TheSecondRoundAllocatesNothingBelowSomethingKept) {
     for (int i = 0; i < 4; ++i) workspace.take<float>(40000);
   };
   round();
-  const long before = allocations;
+  const std::int64_t before = allocation_count;
   round();
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocation_count, before);
 }
 
 TEST(Frame, IsReadInTheOrderOfWriting) {

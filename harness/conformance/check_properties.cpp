@@ -59,7 +59,7 @@ void check_gradient_after(const HeadCase& head_case, const Call& call, Index j) 
   const Index row = first_seeing(j, head_case.spec.extents);
   for (Matrix& weights : early.loss_weights) weights.bottomRows(weights.rows() - row).setZero();
   const Outcome outcome = run(head_case.subject, early, call);
-  for (const std::size_t input : {1, 2}) {
+  for (const std::size_t input : {1U, 2U}) {
     const ConstView grad = outcome.d_inputs[input].view();
     check((grad.bottomRows(grad.rows() - j).array() == 0).all(),
           "d_{} from row {} on is not 0, though the loss is of out rows before {} ({})",
@@ -195,7 +195,7 @@ Verdict check_equivariant(const ChosenVariant& chosen) {
         RandomStream(RandomKey(2).fold(Purpose::kTest)).permutation(spec.extents.key_len);
     for (Index j = 0; j < spec.extents.key_len; ++j) {
       const Index from = order[static_cast<std::size_t>(j)];
-      for (const std::size_t input : {1, 2}) {
+      for (const std::size_t input : {1U, 2U}) {
         shuffled.inputs[input].row(j) = head_case.example.inputs[input].row(from);
       }
     }

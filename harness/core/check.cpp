@@ -26,7 +26,19 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+std::string one_line(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    result += byte < ' ' || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return result;
+}
+
 }  // namespace
+
+Error::Error(const std::string& message, Failure failure)
+    : std::runtime_error(one_line(message)), failure_(failure) {}
 
 void fail_with(fmt::string_view format, fmt::format_args args) {
   throw Error(fmt::vformat(format, args));

@@ -15,8 +15,8 @@ enum class Failure { kError, kUnsupported, kNoData, kIncorrect, kDiverged };
 
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, Failure failure = Failure::kError)
-      : std::runtime_error(message), failure_(failure) {}
+  /// Control characters of the message (it may quote a file) become \xNN: it stays one line.
+  explicit Error(const std::string& message, Failure failure = Failure::kError);
   Failure failure() const { return failure_; }
 
  private:

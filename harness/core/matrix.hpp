@@ -19,6 +19,7 @@ class View : public Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>> {
   View(float* data, Index rows, Index cols) : View(data, rows, cols, cols) {}
   View(float* data, Index rows, Index cols, Index stride)
       : Base(data, rows, cols, Eigen::OuterStride<>(stride)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): a matrix is wherever a view of it is wanted
   View(Matrix& matrix) : View(matrix.data(), matrix.rows(), matrix.cols()) {}
   View(const View&) = default;
   View& operator=(const View& other) {
@@ -48,9 +49,11 @@ class ConstView : public Eigen::Map<const Matrix, Eigen::Unaligned, Eigen::Outer
   ConstView(const float* data, Index rows, Index cols) : ConstView(data, rows, cols, cols) {}
   ConstView(const float* data, Index rows, Index cols, Index stride)
       : Base(data, rows, cols, Eigen::OuterStride<>(stride)) {}
+  // NOLINTBEGIN(google-explicit-constructor): as for View
   ConstView(const View& view)
       : ConstView(view.data(), view.rows(), view.cols(), view.outerStride()) {}
   ConstView(const Matrix& matrix) : ConstView(matrix.data(), matrix.rows(), matrix.cols()) {}
+  // NOLINTEND(google-explicit-constructor)
 
   ConstView column_slice(Index first, Index count) const {
     return {data() + first, rows(), count, outerStride()};

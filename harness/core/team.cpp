@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <atomic>
 #include <exception>
 
 #include "harness/core/check.hpp"
@@ -14,12 +15,12 @@ void Team::run(Index count, Item item, void* context) const {
     return;
   }
   std::exception_ptr first_error;
+  std::atomic<Index> next{0};  // a dynamic schedule of OpenMP, for which clang's allocates memory
 #pragma omp parallel num_threads(static_cast <int>(size()))
   {
     const auto me = static_cast<std::size_t>(omp_get_thread_num());
     const Team worker(workspaces_.subspan(me, 1));
-#pragma omp for schedule(dynamic, 1)
-    for (Index i = 0; i < count; ++i) {
+    for (Index i = next++; i < count; i = next++) {
       try {  // an exception must not leave an OpenMP region
         item(context, i, worker);
       } catch (...) {

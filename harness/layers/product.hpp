@@ -14,9 +14,11 @@ enum class Output { kOverwrite, kAdd };
 
 /// What stands in a product: a matrix or its transpose.
 struct Factor {
+  // NOLINTBEGIN(google-explicit-constructor): a matrix is a factor as it is
   Factor(const ConstView& m) : matrix(m) {}
   Factor(const View& m) : matrix(m) {}
   Factor(const Matrix& m) : matrix(m) {}
+  // NOLINTEND(google-explicit-constructor)
   Factor(const ConstView& m, bool is_transposed) : matrix(m), transposed(is_transposed) {}
 
   Index rows() const { return transposed ? matrix.cols() : matrix.rows(); }

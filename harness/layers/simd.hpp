@@ -7,6 +7,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <utility>
 #include <xsimd/xsimd.hpp>
 
 #include "harness/core/matrix.hpp"
@@ -105,9 +106,9 @@ inline Vec iota() {
 /// c2 f), minimax. Three operations for the multiply-add units, where a polynomial alone takes
 /// five.
 struct Exp2Table {
-  alignas(64) std::uint32_t at[32];
+  alignas(64) std::uint32_t at[32] = {};
 
-  constexpr Exp2Table() : at{} {
+  constexpr Exp2Table() {
     // 2^(1/32), 2^(2/32), 2^(4/32), ... multiplied in double
     constexpr double kRoots[5] = {1.0218971486541166, 1.0442737824274138, 1.0905077326652577,
                                   1.1892071150027210, 1.4142135623730951};
@@ -124,7 +125,7 @@ inline Vec exp2(Vec x) {
   const Vec magic(393216.0F);  // 1.5 * 2^18: its last bit counts 1/32
   const Vec shifted = x + magic;
   const Vec f = x - (shifted - magic);
-  const __m512i n = std::bit_cast<__m512i>(shifted);
+  const auto n = std::bit_cast<__m512i>(shifted);
   const __m512i power = _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
                                                   _mm512_load_si512(kExp2Table.at + 16));
   const Vec scale = std::bit_cast<Vec>(_mm512_add_epi32(power, _mm512_slli_epi32(n, 18)));
@@ -151,24 +152,22 @@ inline Vec exp2(Vec x) {
 namespace detail {
 
 using Raw = float __attribute__((vector_size(kWidth * sizeof(float))));
-using RawIndex = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
+constexpr int kLanes = static_cast<int>(kWidth);
 
-/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart.
-template <int kHalf>
-[[gnu::always_inline]] inline void exchange(Raw (&rows)[kWidth]) {
-  RawIndex low{}, high{};
-  for (int lane = 0; lane < static_cast<int>(kWidth); ++lane) {
-    const bool second = (lane & kHalf) != 0;
-    low[lane] = second ? static_cast<int>(kWidth) + lane - kHalf : lane;
-    high[lane] = second ? static_cast<int>(kWidth) + lane : lane + kHalf;
-  }
-  for (int i = 0; i < static_cast<int>(kWidth); ++i) {
+/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart. Lanes from
+/// kLanes on are those of the second row.
+template <int kHalf, int... kLane>
+[[gnu::always_inline]] inline void exchange(Raw (&rows)[kWidth],
+                                            std::integer_sequence<int, kLane...> lanes) {
+  for (int i = 0; i < kLanes; ++i) {
     if ((i & kHalf) != 0) continue;
     const Raw first = rows[i], second = rows[i + kHalf];
-    rows[i] = __builtin_shuffle(first, second, low);
-    rows[i + kHalf] = __builtin_shuffle(first, second, high);
+    rows[i] = __builtin_shufflevector(first, second,
+                                      ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf : kLane)...);
+    rows[i + kHalf] = __builtin_shufflevector(
+        first, second, ((kLane & kHalf) != 0 ? kLanes + kLane : kLane + kHalf)...);
   }
-  if constexpr (kHalf > 1) exchange<kHalf / 2>(rows);
+  if constexpr (kHalf > 1) exchange<kHalf / 2>(rows, lanes);
 }
 
 }  // namespace detail
@@ -177,7 +176,7 @@ template <int kHalf>
 [[gnu::always_inline]] inline void transpose(Vec (&rows)[kWidth]) {
   detail::Raw raw[kWidth];
   for (int i = 0; i < static_cast<int>(kWidth); ++i) raw[i] = std::bit_cast<detail::Raw>(rows[i]);
-  detail::exchange<static_cast<int>(kWidth) / 2>(raw);
+  detail::exchange<detail::kLanes / 2>(raw, std::make_integer_sequence<int, detail::kLanes>{});
   for (int i = 0; i < static_cast<int>(kWidth); ++i) rows[i] = std::bit_cast<Vec>(raw[i]);
 }
 

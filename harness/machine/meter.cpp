@@ -13,8 +13,6 @@
 
 #include "harness/core/check.hpp"
 
-extern char** environ;
-
 namespace arena {
 namespace {
 
@@ -88,6 +86,7 @@ ProgramResult run_program(const std::string& program, std::span<const std::strin
   std::vector<std::string> texts{program};
   texts.insert(texts.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(texts.size() + 1);
   for (std::string& text : texts) argv.push_back(text.data());
   argv.push_back(nullptr);
 

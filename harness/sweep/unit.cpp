@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "harness/bench/step.hpp"
 #include "harness/core/check.hpp"
@@ -22,7 +23,8 @@ constexpr std::uint64_t kSecondFnvStart = 0x9E3779B97F4A7C15;
 Json options_json(const OptionValues& options) {
   Json json = Json::object();
   for (const auto& [name, value] : options) {
-    std::visit([&](const auto& v) { json[name] = v; }, value);
+    Json& entry = json[name];
+    std::visit([&](const auto& v) { entry = v; }, value);
   }
   return json;
 }
@@ -70,10 +72,15 @@ bool is_unit(const Json& json) {
   };
   const auto text = [](const Json& j) { return j.is_string(); };
   const auto object = [](const Json& j) { return j.is_object(); };
-  const auto count = [](const Json& j) { return j.is_number_unsigned(); };
-  const auto flat = [](const Json& j) {
-    return j.is_object() &&
-           std::ranges::none_of(j, [](const Json& v) { return v.is_structured(); });
+  const auto seed = [](const Json& j) { return j.is_number_unsigned(); };
+  const auto count = [](const Json& j) {
+    return j.is_number_unsigned() && std::in_range<Index>(j.get<std::uint64_t>());
+  };
+  const auto flat = [&](const Json& j) {
+    return j.is_object() && std::ranges::all_of(j, [&](const Json& v) {
+             return v.is_string() || v.is_boolean() ||
+                    (v.is_number_unsigned() ? count(v) : v.is_number());
+           });
   };
   const auto cells = [&](const Json& j) {
     return j.is_array() && std::ranges::all_of(j, [&](const Json& cell) {
@@ -88,7 +95,7 @@ bool is_unit(const Json& json) {
   }
   if (json["kind"] == "train") {
     return json["cells"].size() == 1 && holds("task", text) && holds("task_options", flat) &&
-           holds("settings", flat) && holds("dataset_hash", text) && holds("seed", count) &&
+           holds("settings", flat) && holds("dataset_hash", text) && holds("seed", seed) &&
            holds("max_len", count);
   }
   if (json["kind"] != "bench" || !holds("shape", object) || !holds("repetitions", count)) {
@@ -98,7 +105,9 @@ bool is_unit(const Json& json) {
   const Json model = shape_json({});
   if (shape.contains("task") && !shape["task"].is_string()) return false;
   return std::ranges::all_of(model.items(), [&](const auto& item) {
-    return shape.contains(item.key()) && shape[item.key()].type_name() == item.value().type_name();
+    if (!shape.contains(item.key())) return false;
+    const Json& value = shape[item.key()];
+    return item.value().is_number() ? count(value) : value.type() == item.value().type();
   });
 }
 
