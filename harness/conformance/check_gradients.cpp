@@ -10,7 +10,7 @@
 namespace arena {
 namespace {
 
-/// Of max |gradient|. Two chained float sums of up to 100 terms: a few 1e-6; ten times that.
+/// Of max |gradient|. Two chained float sums of up to 300 terms: a few 1e-6; ten times that.
 constexpr double kGradientTolerance = 5e-5;
 /// Where operands are rounded to fewer bits: as outputs (check_values.cpp).
 constexpr double kGradientRoundings = 4;
