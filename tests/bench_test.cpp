@@ -43,6 +43,7 @@ class Broken final : public AttentionHead {
     if (fault_ == "d_key") d_in.key.setZero();
     if (fault_ == "d_value") d_in.value *= 1.02F;
     if (fault_ == "d_lost") d_in.value.setZero();
+    if (fault_ == "d_lost_in_layer_1" && call.layer == 1) d_in.value.setZero();
   }
 
  private:
@@ -57,10 +58,10 @@ const Register<Variant> kBroken{{
     .family = "test",
     .cost = "that of dense",
     .source = "this test",
-    .options = {choice_option(
-        "fault", "none",
-        {"none", "forward", "nan", "unsteady", "d_query", "d_key", "d_value", "d_lost"},
-        "what is wrong")},
+    .options = {choice_option("fault", "none",
+                              {"none", "forward", "nan", "unsteady", "d_query", "d_key", "d_value",
+                               "d_lost", "d_lost_in_layer_1"},
+                              "what is wrong")},
     .claims = {.causal = true, .exact = {{.name = "always"}}},
     .make_head = [](const Setup& setup, const Options& options) -> std::unique_ptr<AttentionHead> {
       return std::make_unique<Broken>(setup, options.text("fault"));
@@ -193,7 +194,10 @@ TEST(BenchStep, TaskKeepsTrueLengths) {
   EXPECT_EQ(batch.max_len(), 64);
   EXPECT_GT(batch.lengths().at("min"), 16);
   EXPECT_LT(batch.lengths().at("max"), 64);
-  EXPECT_EQ(batch.tokens(), 3 * batch.lengths().at("mean"));
+  Index tokens = 0;
+  for (const Sample& sample : batch.samples()) tokens += static_cast<Index>(sample.tokens.size());
+  EXPECT_EQ(batch.tokens(), tokens);
+  EXPECT_EQ(3 * batch.lengths().at("mean"), tokens);
   const Record record = run_one(shape, "blocked");
   EXPECT_EQ(record.status, "OK") << record.error;
   EXPECT_EQ(record.lengths, batch.lengths());
@@ -208,6 +212,14 @@ TEST(BenchStep, WrongHeadsGetNoTime) {
     EXPECT_EQ(record.status, "INCORRECT") << fault;
     EXPECT_TRUE(record.time_ns.empty());
   }
+}
+
+TEST(BenchStep, WrongLayersGetNoTime) {
+  // Alone, a head of the first layer is right.
+  const Record record = run_one(small_step(), "test_broken[fault=d_lost_in_layer_1]");
+  EXPECT_EQ(record.status, "INCORRECT");
+  EXPECT_NE(record.error.find("gradient of the weights"), std::string::npos) << record.error;
+  EXPECT_TRUE(record.time_ns.empty());
 }
 
 TEST(BenchStep, ModelsGradientIsHeldAgainstItsLoss) {

@@ -213,7 +213,8 @@ TEST(TiledSoftmax, PassesNaNOn) {
 }
 
 TEST(TiledSoftmax, ScratchIsWhatTheFormulasSay) {
-  for (const Index threads : {1, 2, 3}) {
+  // On 5 threads, more than there are chunks of keys, the caller does all: what it takes is known.
+  for (const Index threads : {1, 2, 3, 5}) {
     for (const Index n : {5, 130, 700}) {
       const Case c{{n, n + 3}, 24, Pattern::kWindow, 40};
       Buffers problem(c);
@@ -230,7 +231,7 @@ TEST(TiledSoftmax, ScratchIsWhatTheFormulasSay) {
       const Index reach = softmax_chunk_reach(mask, c.extents);
       const Index total = softmax_backward_scratch(c.extents, 24, reach, threads).total;
       EXPECT_LE(workers.high_water(), total);
-      EXPECT_TRUE(threads > 1 || workers.high_water() == total);
+      if (threads == 1 || threads == 5) EXPECT_EQ(workers.high_water(), total);
     }
   }
 }

@@ -52,6 +52,7 @@ class CountingHead final : public AttentionHead {
   void update(Slices buffers, ConstSlices statistics, RandomKey, Index step) const override {
     buffers[0](0, 0) = 1 + 0.01F * statistics[0](0, 0) / statistics[0](0, 1);
     buffers[0](0, 1) = static_cast<float>(step + 1);
+    buffers[0](0, 2) = statistics[0](0, 1);
   }
   Footprint footprint(const Extents&, const Call&) const override { return {}; }
   void forward(const Call&, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
@@ -86,7 +87,7 @@ class CountingHead final : public AttentionHead {
  private:
   std::vector<ParameterSpec> parameters_{{.name = "factor", .rows = 1, .init = Init::ones()}};
   std::vector<ParameterSpec> buffers_{
-      {.name = "level", .rows = 1, .cols = 2, .init = Init::ones(), .sharing = Sharing::kHead}};
+      {.name = "level", .rows = 1, .cols = 3, .init = Init::ones(), .sharing = Sharing::kHead}};
   std::vector<ParameterSpec> statistics_{
       {.name = "sums", .rows = 1, .cols = 2, .sharing = Sharing::kHead}};
 };

@@ -146,11 +146,14 @@ TEST_F(Trainer, UpdatesBuffersFromTheStatisticsOfTheWholeBatch) {
   TrainJob job = job_for(counting_variant(), task);
   Training training(job, workers);
   for (Index step = 1; step <= 3; ++step) {
+    const Index tokens_before = training.state().tokens;
     training.step();
+    const auto tokens = static_cast<float>(training.state().tokens - tokens_before);
     const ModelValues values = training.last_values();
     for (const ParameterLayout::Entry& entry : training.model().buffers().entries()) {
       const auto offset = static_cast<std::size_t>(entry.slice.offset);
       EXPECT_EQ(values.buffers[offset + 1], static_cast<float>(step)) << entry.name;
+      EXPECT_EQ(values.buffers[offset + 2], tokens) << entry.name;
       EXPECT_NE(values.buffers[offset], 1) << entry.name;
     }
   }

@@ -57,6 +57,7 @@ std::vector<CaseSpec> usual_cases(const Variant& variant) {
     for (const Extents& extents : usual_extents(variant)) {
       for (const Index head_dim : {8, 20, 32, 64}) cases.push_back({extents, head_dim, causal});
     }
+    cases.push_back({.extents = {kLongLen, kLongLen}, .causal = causal});
   }
   return cases;
 }
@@ -64,7 +65,7 @@ std::vector<CaseSpec> usual_cases(const Variant& variant) {
 std::vector<CaseSpec> few_cases(const Variant& variant) {
   std::vector<CaseSpec> cases;
   for (const bool causal : causal_modes(variant)) {
-    for (const Index length : {7, 33, 100}) {
+    for (const Index length : {Index{7}, Index{33}, Index{100}, kLongLen}) {
       cases.push_back({.extents = {length, length}, .causal = causal});
     }
     if (!variant.claims.cross) continue;

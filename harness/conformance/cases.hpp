@@ -10,8 +10,10 @@
 
 namespace arena {
 
+/// Beyond the first block of keys, tile of queries and chunk of any engine: later ones do more.
+constexpr Index kLongLen = 300;
 /// Larger than every length below, so that parameters which depend on it are used in part.
-constexpr Index kMaxLen = 128;
+constexpr Index kMaxLen = 320;
 
 struct CaseSpec {
   Extents extents;
@@ -41,10 +43,10 @@ Call check_call(const Team& team);
 std::vector<Extents> usual_extents(const Variant& variant);
 /// false, and true where `causal` is claimed.
 std::vector<bool> causal_modes(const Variant& variant);
-/// usual_extents x head_dim 8, 20, 32, 64 x causal_modes.
+/// usual_extents x head_dim 8, 20, 32, 64 x causal_modes, and kLongLen with head_dim 20.
 std::vector<CaseSpec> usual_cases(const Variant& variant);
-/// A few of them, for checks that cost more: equal lengths 7, 33, 100 and (cross) 33 x 100,
-/// 100 x 33; head_dim 20.
+/// A few of them, for checks that cost more: equal lengths 7, 33, 100, kLongLen and (cross)
+/// 33 x 100, 100 x 33; head_dim 20.
 std::vector<CaseSpec> few_cases(const Variant& variant);
 
 /// `tolerance`, which is meant for float, plus what the arithmetic of `chosen` may err when

@@ -9,7 +9,7 @@
 namespace arena {
 namespace {
 
-/// Of max |out|. Sums of up to 100 float terms, exponentials good to a few units in the last place:
+/// Of max |out|. Sums of up to 300 float terms, exponentials good to a few units in the last place:
 /// about 1e-6 in all; ten times that.
 constexpr double kOutputTolerance = 1e-5;
 /// Where operands are rounded to fewer bits: a score of unit inputs, up to 4 or 5, moves by that

@@ -7,8 +7,8 @@
 
 namespace arena::feature_detail {
 
-constexpr Index kChunk = 64;  // rows: a chunk's features, values and sums stay in the first cache
-static_assert(kChunk % kTileLanes == 0);
+// Rows, in whole register tiles: a chunk's features, values and sums stay in the first cache.
+constexpr Index kChunk = 64 / kTileLanes * kTileLanes;
 constexpr Index kChunkRows = round_up(kChunk, kTileRows);
 
 /// Columns of a buffer whose rows are read in whole vectors and in whole register tiles.
