@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "harness/conformance/allocation_counter.hpp"
+#include "harness/model/heads.hpp"
 #include "harness/train/optimizer.hpp"
 #include "tests/gradient_check.hpp"
 #include "tests/tiny_tasks.hpp"
@@ -152,6 +153,13 @@ TEST(Model, PreparedWeightsChangeNoBit) {
   values.transposed = transposed;
   it.model.forward_backward(call, sample, values, {}, {grads, it.statistics});
   EXPECT_EQ(grads, it.grads);
+}
+
+TEST(Heads, LieSideBySideOrStacked) {
+  const Matrix wide = Matrix::Random(3, 4), tall = Matrix::Random(6, 2);
+  EXPECT_EQ(Heads(2).part(ConstView(wide), 1), wide.rightCols(2));
+  EXPECT_EQ(Heads(2, HeadLayout::kStacked).part(ConstView(tall), 1), tall.bottomRows(3));
+  EXPECT_TRUE(Heads(2).part(ConstView(), 1).empty());
 }
 
 TEST(Model, StaysWithinItsFootprint) {
