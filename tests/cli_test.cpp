@@ -148,6 +148,7 @@ TEST_F(Cli, BadInputIsOneLineThatNamesTheNearest) {
   expect_refusal("train --task recall --variant dense --set stesp=3", "did you mean 'steps'");
   expect_refusal("train --task recall --variant dense --set dim", "KEY=VALUE");
   expect_refusal("train --task recall --variant dense --set train.steps=no", "steps='no'");
+  expect_refusal("train --task recall --variant dense --preset paper", "trains on listops");
   expect_refusal("train --variant dense", "--task");
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -20,14 +22,23 @@ std::string name_of(const std::string& text) {
   return text.substr(0, text.find('['));
 }
 
-/// The settings of the preset's table for this task, or of its first.
-TrainTable table_of(const Preset& preset, const std::string& task) {
-  check(!preset.train.empty(), "preset {} has no [[train]] table", preset.name);
-  const auto found = std::ranges::find_if(preset.train, [&](const TrainTable& table) {
-    return std::ranges::any_of(table.tasks,
-                               [&](const std::string& t) { return name_of(t) == name_of(task); });
-  });
-  return found == preset.train.end() ? preset.train.front() : *found;
+/// The preset's table that holds all these tasks, with whatever options.
+TrainTable table_of(const Preset& preset, const std::vector<std::string>& tasks) {
+  std::vector<std::string> known;
+  for (const TrainTable& table : preset.train) {
+    std::vector<std::string> held;
+    for (const std::string& task : table.tasks) held.push_back(name_of(task));
+    const auto holds = [&](const std::string& t) {
+      return std::ranges::count(held, name_of(t)) > 0;
+    };
+    if (std::ranges::all_of(tasks, holds)) return table;
+    for (std::string& name : held) {
+      if (std::ranges::count(known, name) == 0) known.push_back(std::move(name));
+    }
+  }
+  fail("--preset {}: no [[train]] table of it has {}; it trains on {}", preset.name,
+       fmt::join(tasks, " and "),
+       known.empty() ? "nothing" : fmt::format("{}", fmt::join(known, ", ")));
 }
 
 int train_one(const TrainArguments& arguments) {
@@ -40,7 +51,7 @@ int train_one(const TrainArguments& arguments) {
   if (!arguments.preset.empty()) {
     const Preset named = find_preset(arguments.preset);
     preset.name = named.name;
-    preset.train = {table_of(named, arguments.task)};
+    preset.train = {table_of(named, parse_list(arguments.task))};
   }
   preset = select(std::move(preset), {.variants = parse_list(arguments.variant),
                                       .tasks = parse_list(arguments.task),
