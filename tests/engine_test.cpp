@@ -232,7 +232,8 @@ TEST(TiledSoftmax, ScratchIsWhatTheFormulasSay) {
       const Index reach = softmax_chunk_reach(mask, c.extents);
       const Index total = softmax_backward_scratch(c.extents, 24, reach, threads).total;
       EXPECT_LE(workers.high_water(), total);
-      if (threads == 1 || threads == 5) EXPECT_EQ(workers.high_water(), total);
+      const bool known = threads == 1 || threads == 5;
+      EXPECT_TRUE(!known || workers.high_water() == total);
     }
   }
 }
