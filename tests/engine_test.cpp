@@ -186,7 +186,7 @@ std::vector<Case> cases() {
     result.push_back({{1, 77}, 64, pattern, 33, 0});
     result.push_back({{700, 650}, 8, pattern, 40, 0});  // several chunks of keys
     result.push_back({{90, 90}, 16, pattern, 30, 0, 100.0F});
-    result.push_back({{300, 400}, 16, pattern, 250, 0, 30.0F});  // references move between blocks
+    result.push_back({{300, 400}, 16, pattern, 250, 0, 200.0F});  // references move between blocks
   }
   return result;
 }

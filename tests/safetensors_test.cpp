@@ -92,7 +92,7 @@ TEST_F(Safetensors, RefusesEveryTruncation) {
   const std::string whole(std::istreambuf_iterator<char>(stream), {});
   for (std::size_t size = 0; size < whole.size(); ++size) {
     write_bytes(whole.substr(0, size));
-    expect_refused("");
+    expect_refused(size + 1 == whole.size() ? "do not lie in the" : "");
   }
   write_bytes(whole + "x");
   expect_refused("its tensors end at");
