@@ -3,7 +3,7 @@
 // stand in the vector lanes, tiles of queries come by.
 //
 // key^T and value^T are packed once; for each tile of queries that sees the block:
-//   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - max_i - log2_sum_i)
+//   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - ref_i - log2_sum_i)
 //   d_s[i][:] = p * (sum_d d_out[i][d] value^T[d][:] - shift_i),
 //                                          shift_i = <d_out_i, out_i> - d_log_sum_exp_i
 //   d_value^T[d][:] += sum_i d_out[i][d] p[i][:],  d_key^T[d][:] += sum_i query[i][d] d_s[i][:]
@@ -237,15 +237,15 @@ class KeyBlock {
   ARENA_INLINE void differentiate_rows(const Panel& panel, const Rows& d_out, Index i) {
     const Index first = panel.queries.begin;
     const float* const log2_sum = problem_.statistics.data() + problem_.statistics.outerStride();
-    float maxima_and_sums[2 * kTileRows], shift[kTileRows];
+    float references_and_sums[2 * kTileRows], shift[kTileRows];
     for (Index r = 0; r < kTileRows; ++r) {
       const Index row = first + std::min(i + r, panel.queries.size() - 1);
-      maxima_and_sums[r] = problem_.statistics.data()[row];
-      maxima_and_sums[r + kTileRows] = log2_sum[row];
+      references_and_sums[r] = problem_.statistics.data()[row];
+      references_and_sums[r + kTileRows] = log2_sum[row];
       shift[r] = problem_.shift[row];
     }
     const Index place = panel.place + i * kKeyBlock + panel.lane();
-    Probabilities<Vectors, kPace> probabilities{p_ + place, maxima_and_sums, kKeyBlock};
+    Probabilities<Vectors, kPace> probabilities{p_ + place, references_and_sums, kKeyBlock};
     Accumulators<Vectors> tile;
     tile.clear();
     tile.multiply_add(RowTile{d_out.data + i * d_out.stride, d_out.stride},

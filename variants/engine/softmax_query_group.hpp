@@ -22,7 +22,7 @@ namespace arena::softmax_forward_detail {
 using simd::Vec;
 
 constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
-constexpr float kHeadroom = 8;
+constexpr float kHeadroom = 8;  // in units of log2
 constexpr float kUnset = std::numeric_limits<float>::lowest();
 
 template <int Vectors>

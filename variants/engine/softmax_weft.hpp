@@ -58,7 +58,7 @@ ARENA_INLINE void with_forward_pace(Index head_dim, const Body& body) {
 template <int kVectors, int kPace>
 struct Probabilities {
   float* scores;       // [kTileRows][stride]
-  const float* shift;  // [kTileRows], row maximum + log2 of row sum in two parts
+  const float* shift;  // [kTileRows], reference + log2 of row sum in two parts
   Index stride;
   Index next = 0;
 

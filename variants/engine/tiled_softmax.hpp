@@ -13,9 +13,9 @@
 
 namespace arena {
 
-/// What forward leaves for backward, [2, query_len]: row maxima of the scores in units of log2, and
-/// log2 of the row sums. p = 2^(s log2(e) - max - log2_sum) keeps its accuracy at large scores,
-/// where one rounded log-sum-exp would not.
+/// What forward leaves for backward, [2, query_len], in units of log2: a reference near each row's
+/// largest score, and log2 of the row sum over it. p = 2^(s log2(e) - reference - log2_sum) keeps
+/// its accuracy at large scores, where one rounded log-sum-exp would not.
 constexpr Index softmax_statistics_bytes(Index query_len) {
   return stored_bytes<float>(2 * query_len);
 }
