@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/check.hpp"
@@ -97,14 +98,43 @@ struct Extras {
   Slices statistics{};              // added to; absent on recomputation and in evaluation
   float* auxiliary_loss = nullptr;  // written; 0 where a variant has none
   State* state = nullptr;           // written by variants that hand on a state
+  Plan* plan = nullptr;             // gets what was drawn or computed, as Call::plan would give it
 };
 
-struct HeadInputs {
-  ConstView query, key, value;  // [query_len, head_dim], 2 x [key_len, head_dim]
+constexpr Index kMaxExtraInputs = 3;
+/// query, key and value stand before a head's extra inputs.
+constexpr Index kNumInputSlots = 3 + kMaxExtraInputs;
+
+/// What one head works on, or the gradients of it; a slot that the head does not list in inputs()
+/// is empty.
+template <class AnyMatrix>
+struct HeadMatrices {
+  AnyMatrix query{};                               // [query_len, head_dim]
+  AnyMatrix key{};                                 // [key_len, head_dim]
+  AnyMatrix value{};                               // [key_len, head_dim], always there
+  std::array<AnyMatrix, kMaxExtraInputs> extra{};  // [query_len, head_dim], in the head's order
+
+  const AnyMatrix& operator[](Index slot) const {
+    return slot == 0   ? query
+           : slot == 1 ? key
+           : slot == 2 ? value
+                       : extra[static_cast<std::size_t>(slot - 3)];
+  }
 };
-struct HeadGrads {
-  View query, key, value;  // same shapes
-};
+/// That of make(slot) for each slot.
+template <class AnyMatrix, class Make>
+HeadMatrices<AnyMatrix> head_matrices(const Make& make) {
+  static_assert(kMaxExtraInputs == 3);
+  return {make(0), make(1), make(2), {make(3), make(4), make(5)}};
+}
+using HeadInputs = HeadMatrices<ConstView>;
+using HeadGrads = HeadMatrices<View>;
+
+/// A head without a query has as many rows as its value.
+inline Extents extents_of(const HeadInputs& in) {
+  return {in.query.empty() ? in.value.rows() : in.query.rows(), in.value.rows()};
+}
+
 struct HeadOutputs {
   View out;            // [query_len, head_dim]
   View log_sum_exp{};  // [query_len, 1]; empty: not wanted
@@ -120,6 +150,12 @@ struct HeadOutputGrads {
 /// One head.
 class AttentionHead : public Component {
  public:
+  /// Names of its inputs: "value", "query" and "key" where it wants them, and at most
+  /// kMaxExtraInputs of its own. Each is a projection of x (key and value: of the context).
+  virtual std::span<const std::string_view> inputs() const {
+    static constexpr std::array<std::string_view, 3> kUsual{"query", "key", "value"};
+    return kUsual;
+  }
   /// Bytes saved for backward (0 for a null frame) and bytes of scratch on the calling worker.
   virtual Footprint footprint(const Extents& extents, const Call& call) const = 0;
   /// Writes all of outputs; leaves in frame what backward needs (null: inference, save nothing).
@@ -186,11 +222,12 @@ struct Problem {
   Index workers = 1;
 };
 
-/// One head's inputs and parameters, which an exact case may edit.
+/// One head's inputs and parameters, which an exact case may edit. Exact attention is then that of
+/// its query, key and value, which are there even where the head does not list them.
 struct HeadProblem {
   Setup setup;
   Extents extents;
-  Matrix query, key, value;
+  HeadMatrices<Matrix> inputs;
   std::vector<Matrix> parameters;
 };
 
@@ -222,6 +259,7 @@ struct Claims {
   bool log_sum_exp = false;  // writes it and differentiates through it
   bool convex = false;       // each out row is a weighted average of value rows
   bool equivariant = false;  // reordering (key, value) rows together changes nothing
+  bool edges = false;        // works along Call::edges, and only there
   bool allocates = false;    // exempt from the count of allocations: uses Eigen's packing buffers
   /// The explicit edges under which the variant equals exact attention.
   std::function<Edges(const Problem&, const Call&)> pattern{};

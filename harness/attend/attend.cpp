@@ -38,14 +38,21 @@ Setup setup_of(const AttendJob& job, Index num_heads, Index head_dim, Index mode
           .causal = job.causal};
 }
 
+/// Which inputs the variant's heads have does not depend on lengths.
+InputNames names_of(const AttendJob& job) {
+  return input_names(*make_head(job.variant, setup_of(job, 1, 1, 1, 1), job.options));
+}
+
 /// The heads of a layer, each with its slices of the parameters and buffers.
 struct HeadsOfLayer {
   std::unique_ptr<AttentionHead> head;
+  InputNames names;
   std::vector<std::vector<Slice>> slices, buffer_slices;
   NamedValues parameters, buffers;
 
   HeadsOfLayer(Exchange& exchange, const Setup& setup)
-      : head(make_head(exchange.job.variant, setup, exchange.job.options)) {
+      : head(make_head(exchange.job.variant, setup, exchange.job.options)),
+        names(input_names(*head)) {
     for (Index h = 0; h < setup.num_heads; ++h) {
       slices.push_back(parameters.add(specs_of_head(head->parameters(), h)));
       buffer_slices.push_back(buffers.add(specs_of_head(head->buffers(), h)));
@@ -70,11 +77,13 @@ struct HeadsCall {
   Call call;
   HeadInputs in;
   Index heads = 0;
-  Extents extents{};
-  const Tensor* query = nullptr;  // for their shapes
-  const Tensor* key = nullptr;
   const Tensor* d_out = nullptr;  // may be absent
 };
+
+/// [len, heads, head_dim]
+std::vector<Index> shape_of(const HeadsCall& c, ConstView matrix) {
+  return {matrix.rows(), c.heads, matrix.cols() / c.heads};
+}
 
 /// Frames of all heads, on the team's workspace.
 std::vector<Frame> carve_frames(const AttentionHead& head, const Call& call, const Extents& extents,
@@ -91,44 +100,85 @@ std::vector<Frame> carve_frames(const AttentionHead& head, const Call& call, con
 /// Writes the gradients of a call whose frames stand.
 void run_heads_backward(const HeadsCall& c, std::span<const Frame> frames, const Matrix& out,
                         TensorFile& file) {
-  Matrix d_query(c.in.query.rows(), c.in.query.cols());
-  Matrix d_key(c.in.key.rows(), c.in.key.cols());
-  Matrix d_value(c.in.value.rows(), c.in.value.cols());
+  std::array<Matrix, kNumInputSlots> d_in;
+  for (std::size_t slot = 0; slot < d_in.size(); ++slot) {
+    const ConstView& input = c.in[static_cast<Index>(slot)];
+    d_in[slot].setZero(input.rows(), input.cols());
+  }
   std::vector<float> d_weights(c.layer.parameters.values().size(), 0.0F);
   std::vector<Slices> grads;
   for (const auto& slices : c.layer.slices) grads.emplace_back(d_weights.data(), slices);
-  backward_heads(*c.layer.head, c.call, c.heads, c.in, c.layer.weights(),
-                 {.out = as_matrix(*c.d_out), .forward_out = out}, frames,
-                 {d_query, d_key, d_value}, grads);
-  file.tensors["d_query"] = as_tensor(c.query->shape, d_query);
-  file.tensors["d_key"] = as_tensor(c.key->shape, d_key);
-  file.tensors["d_value"] = as_tensor(c.key->shape, d_value);
+  backward_heads(
+      *c.layer.head, c.call, c.heads, c.in, c.layer.weights(),
+      {.out = as_matrix(*c.d_out), .forward_out = out}, frames,
+      head_matrices<View>([&](Index slot) -> View { return d_in[static_cast<std::size_t>(slot)]; }),
+      grads);
+  for (std::size_t slot = 0; slot < d_in.size(); ++slot) {
+    const std::string& name = c.layer.names[slot];
+    if (!name.empty()) file.tensors["d_" + name] = as_tensor(shape_of(c, d_in[slot]), d_in[slot]);
+  }
   c.layer.parameters.write("d_", d_weights, file);
 }
 
-void run_heads(const HeadsCall& c, bool with_log_sum_exp, TensorFile& file) {
-  Matrix out(c.in.query.rows(), c.in.query.cols());
-  Matrix log_sum_exp(c.in.query.rows(), with_log_sum_exp ? c.heads : 0);
+/// Returns the plan of all heads.
+Plan run_heads(const HeadsCall& c, bool with_log_sum_exp, TensorFile& file) {
+  const Extents extents = extents_of(c.in);
+  Matrix out(extents.query_len, c.in.value.cols());
+  Matrix log_sum_exp(extents.query_len, with_log_sum_exp ? c.heads : 0);
   std::vector<Frame> frames;
-  if (c.d_out != nullptr) frames = carve_frames(*c.layer.head, c.call, c.extents, c.heads);
-  forward_heads(*c.layer.head, c.call, c.heads, c.in, c.layer.weights(), {out, log_sum_exp},
-                frames);
-  file.tensors["out"] = as_tensor(c.query->shape, out);
+  if (c.d_out != nullptr) frames = carve_frames(*c.layer.head, c.call, extents, c.heads);
+  std::vector<Plan> plans(static_cast<std::size_t>(c.heads));
+  std::vector<Extras> extras;
+  for (Plan& plan : plans) extras.push_back({.plan = &plan});
+  forward_heads(*c.layer.head, c.call, c.heads, c.in, c.layer.weights(), {out, log_sum_exp}, frames,
+                extras);
+  Plan plan;
+  for (Index h = 0; h < c.heads; ++h) {
+    add_plan_of_head(plan, h, plans[static_cast<std::size_t>(h)]);
+  }
+  file.tensors["out"] = as_tensor(shape_of(c, out), out);
   if (with_log_sum_exp) {
-    file.tensors["log_sum_exp"] = as_tensor({c.extents.query_len, c.heads}, log_sum_exp);
+    file.tensors["log_sum_exp"] = as_tensor({extents.query_len, c.heads}, log_sum_exp);
   }
   if (c.d_out != nullptr) run_heads_backward(c, frames, out, file);
+  return plan;
+}
+
+/// The tensor of each slot, absent where the variant's heads have no such input. The first gives
+/// heads and head_dim to the others.
+using SlotTensors = std::array<const Tensor*, kNumInputSlots>;
+SlotTensors take_inputs(InputTensors& in, const InputNames& names) {
+  SlotTensors tensors{};
+  const Tensor* first = nullptr;
+  for (std::size_t slot = 0; slot < names.size(); ++slot) {
+    if (names[slot].empty()) continue;
+    const bool of_keys = slot == 1 || slot == 2;
+    const Tensor* const key = tensors[1];
+    const Index heads = first ? first->shape[1] : kAny;
+    const Index width = first ? first->shape[2] : kAny;
+    const Index len = slot == 2 && key ? key->shape[0] : !of_keys && first ? first->shape[0] : kAny;
+    const std::string words =
+        !first ? fmt::format("[{}, heads, head_dim]", of_keys ? "key_len" : "query_len")
+        : slot == 2 && key
+            ? "the shape of key"
+            : fmt::format("[{}, heads, head_dim] with the heads and head_dim of query",
+                          of_keys ? "key_len" : "query_len");
+    tensors[slot] = &in.floats(names[slot], {len, heads, width}, words);
+    if (!first) first = tensors[slot];
+  }
+  return tensors;
 }
 
 void attend_heads(Exchange& exchange) {
   InputTensors& in = exchange.in;
-  const std::string kv_words = "[key_len, heads, head_dim] with the heads and head_dim of query";
-  const Tensor& query = in.floats("query", {kAny, kAny, kAny}, "[query_len, heads, head_dim]");
-  const Index heads = query.shape[1];
-  const Index width = query.shape[2];
-  const Tensor& key = in.floats("key", {kAny, heads, width}, kv_words);
-  const Tensor& value = in.floats("value", {key.shape[0], heads, width}, "the shape of key");
-  const Extents extents{query.shape[0], key.shape[0]};
+  const InputNames names = names_of(exchange.job);
+  const SlotTensors tensors = take_inputs(in, names);
+  const HeadInputs inputs = head_matrices<ConstView>([&](Index slot) {
+    const Tensor* const tensor = tensors[static_cast<std::size_t>(slot)];
+    return tensor ? as_matrix(*tensor) : ConstView();
+  });
+  const Extents extents = extents_of(inputs);
+  const Index heads = tensors[2]->shape[1], width = tensors[2]->shape[2];
   const Setup setup = setup_of(exchange.job, heads, width, heads * width, extents.key_len);
   check_extents(exchange.job.variant, setup, extents);
 
@@ -136,29 +186,31 @@ void attend_heads(Exchange& exchange) {
   const HeadsOfLayer layer(exchange, setup);
   in.expect("d_out");
   const Tensor* const d_out =
-      in.has("d_out") ? &in.floats("d_out", query.shape, "the shape of query") : nullptr;
+      in.has("d_out")
+          ? &in.floats("d_out", {extents.query_len, heads, width}, "[query_len, heads, head_dim]")
+          : nullptr;
   in.check_all_taken();
 
   Workers workers(exchange.job.threads);
   const Call call = call_tensors.call(workers.team(), exchange.key(Purpose::kAttention));
-  run_heads({.layer = layer,
-             .call = call,
-             .in = {as_matrix(query), as_matrix(key), as_matrix(value)},
-             .heads = heads,
-             .extents = extents,
-             .query = &query,
-             .key = &key,
-             .d_out = d_out},
-            exchange.job.variant.claims.log_sum_exp, exchange.out);
+  const Plan plan =
+      run_heads({.layer = layer, .call = call, .in = inputs, .heads = heads, .d_out = d_out},
+                exchange.job.variant.claims.log_sum_exp, exchange.out);
+  call_tensors.write_plan(plan, exchange.out);
   layer.parameters.write("", layer.parameters.values(), exchange.out);
   layer.buffers.write("", layer.buffers.values(), exchange.out);
-  call_tensors.write(exchange.out);
 }
 
-/// Forward, and with d_out backward; returns the gradient of the flat parameters (empty without).
-Matrix run_layer(const AttentionLayer& layer, const Call& call, const LayerInputs& in,
-                 const Weights& weights, std::span<const Slice> slices, Index parameter_floats,
-                 const Tensor* d_out, TensorFile& file) {
+/// What run_layer() gives beside the tensors it writes.
+struct LayerRun {
+  Matrix d_weights;  // of the flat parameters; empty without d_out
+  Plan plan;
+};
+
+/// Forward, and with d_out backward.
+LayerRun run_layer(const AttentionLayer& layer, const Call& call, const LayerInputs& in,
+                   const Weights& weights, std::span<const Slice> slices, Index parameter_floats,
+                   const Tensor* d_out, TensorFile& file) {
   const Extents extents{in.x.rows(), in.context.empty() ? in.x.rows() : in.context.rows()};
   const Index width = in.x.cols();
   Matrix out(extents.query_len, width);
@@ -166,18 +218,20 @@ Matrix run_layer(const AttentionLayer& layer, const Call& call, const LayerInput
   if (d_out != nullptr) {
     frame = Frame::carve(call.team.workspace(), layer.footprint(extents, call).frame);
   }
-  layer.forward(call, in, weights, out, d_out != nullptr ? &frame : nullptr, {});
+  LayerRun result;
+  layer.forward(call, in, weights, out, d_out != nullptr ? &frame : nullptr,
+                {.plan = &result.plan});
   file.tensors["out"] = as_tensor({extents.query_len, width}, out);
-  if (d_out == nullptr) return {};
+  if (d_out == nullptr) return result;
   Matrix d_x(extents.query_len, width);
   Matrix d_context(in.context.rows(), width);
-  Matrix d_weights = Matrix::Zero(1, parameter_floats);
+  result.d_weights = Matrix::Zero(1, parameter_floats);
   layer.backward(call, in, weights, as_matrix(*d_out), 0, frame, {d_x, d_context},
-                 Slices(d_weights.data(), slices));
+                 Slices(result.d_weights.data(), slices));
   file.tensors["d_x"] = as_tensor({extents.query_len, width}, d_x);
   if (!in.context.empty())
     file.tensors["d_context"] = as_tensor({extents.key_len, width}, d_context);
-  return d_weights;
+  return result;
 }
 
 void attend_layer(Exchange& exchange) {
@@ -214,15 +268,15 @@ void attend_layer(Exchange& exchange) {
   const LayerInputs inputs{as_matrix(x), context != nullptr ? as_matrix(*context) : ConstView()};
   const Weights weights{ConstSlices(parameters.values().data(), slices),
                         ConstSlices(buffers.values().data(), buffer_slices)};
-  const Matrix d_weights =
+  const LayerRun run =
       run_layer(*layer, call, inputs, weights, slices,
                 static_cast<Index>(parameters.values().size()), d_out, exchange.out);
   if (d_out != nullptr) {
-    parameters.write("d_", {d_weights.data(), parameters.values().size()}, exchange.out);
+    parameters.write("d_", {run.d_weights.data(), parameters.values().size()}, exchange.out);
   }
+  call_tensors.write_plan(run.plan, exchange.out);
   parameters.write("", parameters.values(), exchange.out);
   buffers.write("", buffers.values(), exchange.out);
-  call_tensors.write(exchange.out);
 }
 
 }  // namespace

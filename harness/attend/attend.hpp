@@ -21,15 +21,16 @@ struct AttendJob {
 
 /// Runs the variant once on `in`, read from `source` (for messages).
 ///
-/// In: `query` [query_len, heads, head_dim], `key`, `value` [key_len, heads, head_dim]: the heads
-/// alone. Or `x` [len, model_dim] (and `context` [context_len, model_dim]): the layer with its
-/// projections. Optional `d_out` shaped like `out`; `edges` [count, 2], `grid` [2], `globals` [g],
-/// `plan_NAME` (I64); any parameter [rows, cols] and buffer of the variant by its name, one of a
-/// head as "heads.0.NAME".
+/// In: `query` [query_len, heads, head_dim], `key`, `value` [key_len, heads, head_dim], or the
+/// inputs that the variant's heads name: the heads alone. Or `x` [len, model_dim] (and `context`
+/// [context_len, model_dim]): the layer with its projections. Optional `d_out` shaped like `out`;
+/// `edges` [count, 2], `grid` [2], `globals` [g], `plan_NAME` (I64); any parameter [rows, cols] and
+/// buffer of the variant by its name, one of a head as "heads.0.NAME".
 ///
 /// Out: `out` shaped like `query` or `x`, `log_sum_exp` [query_len, heads] where the variant claims
-/// it; with `d_out` also d_query, d_key, d_value or d_x, d_context, and d_NAME of each parameter;
-/// and every parameter, buffer and plan that was used. What was not given is made from the seed.
+/// it; with `d_out` also d_NAME of each input (d_query, ...) or d_x, d_context, and of each
+/// parameter; and every parameter, buffer and plan that was used. What was not given is made from
+/// the seed.
 ///
 /// Throws Error on a missing or unknown tensor or a wrong shape or type, naming file and tensor,
 /// and Failure::kUnsupported where the variant cannot do what is asked.

@@ -116,9 +116,14 @@ Call CallTensors::call(const Team& team, RandomKey key) const {
   return call;
 }
 
-void CallTensors::write(TensorFile& out) const {
+void CallTensors::write_plan(const Plan& used, TensorFile& out) const {
+  std::vector<std::string> known;
+  for (const auto& [name, values] : used) {
+    known.push_back(kPlanPrefix + name);
+    out.tensors[known.back()] = integer_tensor({static_cast<Index>(values.size())}, values);
+  }
   for (const auto& [name, values] : plan_) {
-    out.tensors[kPlanPrefix + name] = integer_tensor({static_cast<Index>(values.size())}, values);
+    check(used.contains(name), "{}", unknown_name("tensor", kPlanPrefix + name, known));
   }
 }
 

@@ -65,8 +65,8 @@ class CallTensors {
  public:
   CallTensors(InputTensors& in, const Extents& extents);
   Call call(const Team& team, RandomKey key) const;
-  /// Writes the plan that was used.
-  void write(TensorFile& out) const;
+  /// Writes the plan that a forward call used. Throws Error naming one that was given and not used.
+  void write_plan(const Plan& used, TensorFile& out) const;
 
  private:
   std::optional<Edges> edges_;

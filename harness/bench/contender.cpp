@@ -82,15 +82,21 @@ Contender::Contender(const BenchShape& shape, const BenchVariant& variant,
       problem_(bench_problem(shape, variant.options)),
       inputs_(inputs) {}
 
-void Contender::allocate() {
+void Contender::allocate(std::span<const std::string> names) {
   weights_.initialise();
   for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
-    const std::vector<Matrix>& inputs = inputs_.tensors.front();
-    const Matrix zeros = Matrix::Zero(inputs[0].rows(), inputs[0].cols());
+    const std::vector<Matrix>& shared = inputs_.tensors.front();
+    std::vector<Matrix>& own = own_inputs_.emplace_back();
+    for (std::size_t i = shared.size(); i < names.size(); ++i) {
+      own.push_back(names[i].empty() ? Matrix() : draw(shape_, names[i], sequence));
+    }
+    const Matrix zeros = Matrix::Zero(shared[0].rows(), shared[0].cols());
     Outputs& outputs = outputs_.emplace_back();
     outputs.out = zeros;
     if (shape_.pass == Pass::kForward) continue;
-    outputs.d_tensors.assign(inputs.size(), zeros);
+    for (const std::string& name : names) {
+      outputs.d_tensors.push_back(name.empty() ? Matrix() : zeros);
+    }
     outputs.d_weights.assign(weights_.values.size(), 0.0F);
   }
 }
@@ -126,8 +132,10 @@ double Contender::output_error(const Team& team) const {
   const std::vector<Index> rows = sampled_rows(shape_.length, kSampledRows);
   double error = 0;
   for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
-    const MatrixD expected =
-        oracle(team, sequence, tensors_of(sequence), weights_.values.data(), rows);
+    Call call = call_of(team, sequence);
+    const Plan plan = plan_of(team, sequence);
+    call.plan = &plan;
+    const MatrixD expected = oracle(call, tensors_of(sequence), weights_.values.data(), rows);
     const Matrix& out = outputs_[static_cast<std::size_t>(sequence)].out;
     error = std::max(error, max_error(rows_of(heads_, out, rows), expected));
   }
@@ -150,10 +158,14 @@ double Contender::gradient_error(const Team& team) {
     forward(team, 0, frames);
     backward(team, 0, frames, d_out);
   }
+  Call call = call_of(team, 0);
+  const Plan plan = plan_of(team, 0);
+  call.plan = &plan;
   std::vector<ProbedTensor> probed;
   const std::vector<ConstView> tensors = tensors_of(0);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    probed.push_back({tensors[i], outputs.d_tensors[i]});
+    const bool used = outputs.d_tensors[i].size() > 0;
+    probed.push_back({used ? tensors[i] : ConstView(), outputs.d_tensors[i]});
   }
   if (!weights_.values.empty()) {
     probed.push_back({as_row(weights_.values), as_row(outputs.d_weights)});
@@ -162,7 +174,7 @@ double Contender::gradient_error(const Team& team) {
   return directional_error(probed, [&](std::span<const Matrix> moved) {
     const std::vector<ConstView> moved_tensors(moved.begin(), moved.begin() + inputs);
     const float* const weights = moved.size() > tensors.size() ? moved.back().data() : nullptr;
-    const MatrixD out = oracle(team, 0, moved_tensors, weights, rows);
+    const MatrixD out = oracle(call, moved_tensors, weights, rows);
     return rows_of(heads_, d_out, rows).cwiseProduct(out).sum();
   });
 }
@@ -184,8 +196,10 @@ Call Contender::call_of(const Team& team, Index sequence) const {
 }
 
 std::vector<ConstView> Contender::tensors_of(Index sequence) const {
-  const std::vector<Matrix>& tensors = inputs_.tensors[static_cast<std::size_t>(sequence)];
-  return {tensors.begin(), tensors.end()};
+  const auto at = static_cast<std::size_t>(sequence);
+  std::vector<ConstView> tensors(inputs_.tensors[at].begin(), inputs_.tensors[at].end());
+  for (const Matrix& own : own_inputs_[at]) tensors.emplace_back(own);
+  return tensors;
 }
 
 Problem bench_problem(const BenchShape& shape, const Options& options) {
@@ -229,10 +243,10 @@ MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call&
   const Index width = problem.setup.head_dim;
   MatrixD out(static_cast<Index>(rows.size()), heads.count * width);
   for (Index h = 0; h < heads.count; ++h) {
-    Call of_head = call;  // as forward_heads makes it
-    of_head.head = h;
-    of_head.key = call.key.fold(static_cast<std::uint64_t>(h));
-    const HeadInputs parts{heads.part(in.query, h), heads.part(in.key, h), heads.part(in.value, h)};
+    const Plan plan = call.plan ? plan_of_head(*call.plan, h) : Plan();
+    const Call of_head = call_of_head(call, h, call.team, plan.empty() ? nullptr : &plan);
+    const auto parts =
+        head_matrices<ConstView>([&](Index slot) { return heads.part(in[slot], h); });
     out.middleCols(h * width, width) =
         oracle_out(variant, problem, of_head, parts, weights[static_cast<std::size_t>(h)], rows);
   }

@@ -59,9 +59,10 @@ class Contender : public Timed {
  protected:
   Contender(const BenchShape& shape, const BenchVariant& variant, const BenchInputs& inputs);
 
-  /// Makes outputs and gradients; the constructors of derived classes end with it, weights_ being
-  /// laid out.
-  void allocate();
+  /// Makes outputs, gradients and inputs that only this variant has; the constructors of derived
+  /// classes end with it, weights_ being laid out. `names` has one entry for each of the tensors
+  /// that are given to forward() and backward(), "" for one that the variant does not look at.
+  void allocate(std::span<const std::string> names);
 
   virtual std::vector<Frame> carve_frames(const Team& team) const = 0;
   /// Writes output_; no frames: saves nothing.
@@ -70,12 +71,14 @@ class Contender : public Timed {
   virtual void backward(const Team& team, Index sequence, std::span<const Frame> frames,
                         ConstView d_out) = 0;
   /// What the output [rows, heads * head_dim] must be for these inputs and weights (a flat buffer).
-  virtual MatrixD oracle(const Team& team, Index sequence, std::span<const ConstView> tensors,
-                         const float* weights, std::span<const Index> rows) const = 0;
+  virtual MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
+                         std::span<const Index> rows) const = 0;
+  /// The plan of the layer in a forward call on that sequence.
+  virtual Plan plan_of(const Team& team, Index sequence) const = 0;
 
   struct Outputs {
     Matrix out;
-    std::vector<Matrix> d_tensors;  // shaped like the inputs; none for a forward pass
+    std::vector<Matrix> d_tensors;  // like the inputs; empty: not used; none for a forward pass
     std::vector<float> d_weights;
   };
 
@@ -93,8 +96,9 @@ class Contender : public Timed {
   const Outputs& of(Index sequence) const { return outputs_[static_cast<std::size_t>(sequence)]; }
 
   const BenchInputs& inputs_;
-  std::vector<Outputs> outputs_;            // per sequence
-  std::vector<std::vector<Frame>> frames_;  // per sequence, from prepare()
+  std::vector<std::vector<Matrix>> own_inputs_;  // per sequence, behind those of inputs_
+  std::vector<Outputs> outputs_;                 // per sequence
+  std::vector<std::vector<Frame>> frames_;       // per sequence, from prepare()
 };
 
 /// The single problem (one sequence) that the shape is made of.

@@ -18,7 +18,8 @@ class KernelContender final : public Contender {
       buffer_slices_.push_back(
           weights_.buffer_layout.add(specs_of_head(head_->buffers(), h), "", ""));
     }
-    allocate();
+    const InputNames names = input_names(*head_);
+    allocate(names);
     head_weights_ = weights_on(weights_.values.data());
   }
 
@@ -46,18 +47,36 @@ class KernelContender final : public Contender {
     for (const auto& slices : slices_) grads.emplace_back(outputs.d_weights.data(), slices);
     backward_heads(*head_, call_of(team, sequence), heads_, inputs_of(tensors_of(sequence)),
                    head_weights_, {.out = d_out, .forward_out = outputs.out}, frames,
-                   {outputs.d_tensors[0], outputs.d_tensors[1], outputs.d_tensors[2]}, grads);
+                   head_matrices<View>([&](Index slot) -> View {
+                     return outputs.d_tensors[static_cast<std::size_t>(slot)];
+                   }),
+                   grads);
   }
 
-  MatrixD oracle(const Team& team, Index sequence, std::span<const ConstView> tensors,
-                 const float* weights, std::span<const Index> rows) const override {
-    return oracle_heads(variant_, problem_, call_of(team, sequence), heads_, inputs_of(tensors),
-                        weights_on(weights), rows);
+  MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
+                 std::span<const Index> rows) const override {
+    return oracle_heads(variant_, problem_, call, heads_, inputs_of(tensors), weights_on(weights),
+                        rows);
+  }
+
+  Plan plan_of(const Team& team, Index sequence) const override {
+    Matrix out(problem_.extents.query_len * shape_.heads, shape_.head_dim);
+    std::vector<Plan> plans(static_cast<std::size_t>(shape_.heads));
+    std::vector<Extras> extras;
+    for (Plan& plan : plans) extras.push_back({.plan = &plan});
+    forward_heads(*head_, call_of(team, sequence), heads_, inputs_of(tensors_of(sequence)),
+                  head_weights_, {out}, {}, extras);
+    Plan result;
+    for (Index h = 0; h < shape_.heads; ++h) {
+      add_plan_of_head(result, h, plans[static_cast<std::size_t>(h)]);
+    }
+    return result;
   }
 
  private:
   static HeadInputs inputs_of(std::span<const ConstView> tensors) {
-    return {tensors[0], tensors[1], tensors[2]};
+    return head_matrices<ConstView>(
+        [&](Index slot) { return tensors[static_cast<std::size_t>(slot)]; });
   }
 
   /// One entry per head.

@@ -18,7 +18,8 @@ class LayerContender final : public Contender {
         layer_(make_layer(variant_, problem_.setup, variant.options)) {
     slices_ = weights_.layout.add(layer_->parameters(), "", "");
     buffer_slices_ = weights_.buffer_layout.add(layer_->buffers(), "", "");
-    allocate();
+    const std::array<std::string, 1> names{"x"};
+    allocate(names);
   }
 
  protected:
@@ -40,17 +41,29 @@ class LayerContender final : public Contender {
                      Slices(outputs.d_weights.data(), slices_));
   }
 
-  MatrixD oracle(const Team& team, Index sequence, std::span<const ConstView> tensors,
-                 const float* weights, std::span<const Index> rows) const override {
+  MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
+                 std::span<const Index> rows) const override {
     const MatrixD x = tensors.front().cast<double>();
-    const Matrix query = project(x, "query", weights).cast<float>();
-    const Matrix key = project(x, "key", weights).cast<float>();
-    const Matrix value = project(x, "value", weights).cast<float>();
+    const InputNames names = input_names(*head_);
+    std::array<Matrix, kNumInputSlots> inputs;
+    for (std::size_t slot = 0; slot < names.size(); ++slot) {
+      if (!names[slot].empty()) inputs[slot] = project(x, names[slot], weights).cast<float>();
+    }
+    const HeadInputs in = head_matrices<ConstView>(
+        [&](Index slot) -> ConstView { return inputs[static_cast<std::size_t>(slot)]; });
     std::vector<Weights> of_heads;
     for (Index h = 0; h < shape_.heads; ++h) of_heads.push_back(weights_of_head(h, weights));
-    const MatrixD heads = oracle_heads(variant_, problem_, call_of(team, sequence), {shape_.heads},
-                                       {query, key, value}, of_heads, rows);
+    const MatrixD heads =
+        oracle_heads(variant_, problem_, call, {shape_.heads}, in, of_heads, rows);
     return project(heads, "out", weights);
+  }
+
+  Plan plan_of(const Team& team, Index sequence) const override {
+    Matrix out(problem_.extents.query_len, problem_.setup.model_dim);
+    Plan plan;
+    layer_->forward(call_of(team, sequence), {tensors_of(sequence).front()}, weights(), out,
+                    nullptr, {.plan = &plan});
+    return plan;
   }
 
  private:
@@ -82,7 +95,7 @@ class LayerContender final : public Contender {
             ConstSlices(weights_.buffers.data(), buffer_slices_).part(h * buffers, buffers)};
   }
 
-  std::unique_ptr<AttentionHead> head_;  // only for its parameters' number
+  std::unique_ptr<AttentionHead> head_;  // only for its inputs and number of parameters
   std::unique_ptr<AttentionLayer> layer_;
   std::vector<Slice> slices_, buffer_slices_;
 };

@@ -14,9 +14,9 @@ namespace {
 constexpr Index kMostThreads = 4096;
 
 constexpr const char* kHelp = R"(
-In: float32 query [query_len, heads, head_dim], key, value [key_len, heads, head_dim], or x
-[len, model_dim] (context [context_len, model_dim]) for the layer with its projections; optional
-d_out shaped like the output, edges [count, 2], grid [2], globals [count], plan_NAME (int64), and the
+In: float32 query [query_len, heads, head_dim], key, value [key_len, heads, head_dim] (or the inputs
+that `arena show` names), or x [len, model_dim] (context [context_len, model_dim]) for the layer with
+its projections; optional d_out shaped like the output, edges [count, 2], grid [2], globals [count], plan_NAME (int64), and the
 variant's own parameters and buffers by name.
 Out: out, log_sum_exp where defined, with d_out the gradients d_NAME, and all parameters used: those
 not given are made from --seed.

@@ -35,6 +35,16 @@ HeadCase::HeadCase(const ChosenVariant& chosen, const CaseSpec& case_spec)
       subject(*head, spec.extents, spec.head_dim, chosen.variant.claims.log_sum_exp),
       example(subject, check_key().fold(spec.text())) {}
 
+HeadInputs HeadCase::inputs_of(const Example& example) {
+  return head_matrices<ConstView>(
+      [&](Index slot) -> ConstView { return example.inputs[static_cast<std::size_t>(slot)]; });
+}
+
+Call frozen(Call call, const Plan& plan) {
+  call.plan = plan.empty() ? nullptr : &plan;
+  return call;
+}
+
 Call check_call(const Team& team) {
   return {.team = team, .key = check_key().fold(Purpose::kAttention)};
 }

@@ -33,11 +33,14 @@ struct HeadCase {
   Example example;
 
   HeadCase(const ChosenVariant& chosen, const CaseSpec& case_spec);
-  HeadInputs inputs() const { return {example.inputs[0], example.inputs[1], example.inputs[2]}; }
+  HeadInputs inputs() const { return inputs_of(example); }
+  static HeadInputs inputs_of(const Example& example);
 };
 
 /// The call of all checks, on `team`.
 Call check_call(const Team& team);
+/// The same call with the plan of an earlier one, which must outlive it.
+Call frozen(Call call, const Plan& plan);
 
 /// Lengths 1, 2 and around multiples of any block; unequal ones too where `cross` is claimed.
 std::vector<Extents> usual_extents(const Variant& variant);

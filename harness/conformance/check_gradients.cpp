@@ -43,6 +43,7 @@ std::vector<Target> targets_of(const HeadCase& head_case, const Outcome& outcome
   std::vector<Target> targets;
   const std::vector<Shape> shapes = head_case.subject.inputs();
   for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (shapes[i].rows == 0) continue;
     targets.push_back({shapes[i].name, [i](Example& example) { return View(example.inputs[i]); },
                        outcome.d_inputs[i].view()});
   }
@@ -140,8 +141,8 @@ double softmax_gradient_error(const ChosenVariant& chosen, const HeadCase& head_
 double reference_gradient_error(const ChosenVariant& chosen, const HeadCase& head_case,
                                 const Call& call, const Outcome& outcome) {
   const Loss loss = [&](const Example& example) {
-    const HeadInputs in{example.inputs[0], example.inputs[1], example.inputs[2]};
-    return oracle_out(chosen.variant, head_case.problem, call, in, example.weights())
+    return oracle_out(chosen.variant, head_case.problem, call, HeadCase::inputs_of(example),
+                      example.weights())
         .cwiseProduct(example.loss_weights[0].cast<double>())
         .sum();
   };
@@ -162,8 +163,10 @@ Verdict check_oracle_gradients(const ChosenVariant& chosen) {
   for (const CaseSpec& spec : softmax ? usual_cases(chosen.variant) : few_cases(chosen.variant)) {
     const HeadCase head_case(chosen, spec);
     const Outcome outcome = run(head_case.subject, head_case.example, call);
-    worst = std::max(worst, softmax ? softmax_gradient_error(chosen, head_case, call, outcome)
-                                    : reference_gradient_error(chosen, head_case, call, outcome));
+    const Call with_plan = frozen(call, outcome.plan);
+    worst =
+        std::max(worst, softmax ? softmax_gradient_error(chosen, head_case, with_plan, outcome)
+                                : reference_gradient_error(chosen, head_case, with_plan, outcome));
   }
   return {.detail = fmt::format("max error {:.1e}", worst)};
 }
@@ -181,8 +184,9 @@ Verdict check_own_gradients(const ChosenVariant& chosen) {
     if (spec.extents.key_len == kLongLen) continue;
     const HeadCase head_case(chosen, spec);
     const Outcome outcome = run(head_case.subject, head_case.example, call);
+    const Call with_plan = frozen(call, outcome.plan);
     const Loss loss = [&](const Example& example) {
-      return run(head_case.subject, example, call, {.frame = false}).loss(example);
+      return run(head_case.subject, example, with_plan, {.frame = false}).loss(example);
     };
     worst = std::max(worst, check_targets(targets_of(head_case, outcome), head_case, loss, kOwnStep,
                                           kOwnTolerance));

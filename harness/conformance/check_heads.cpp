@@ -104,9 +104,10 @@ void check_forward_flops(const ChosenVariant& chosen, const Problem& problem) {
   check(std::isfinite(flops) && flops > 0, "flops are {}", flops);
   if (!has_softmax_oracle(chosen.variant)) return;
   Workers workers(1);
+  const Call call = check_call(workers.team());
+  const Plan plan = make_scope(chosen, problem.setup).plan(call, 0);
   Edges edges;
-  const Visibility seen =
-      softmax_visibility(chosen.variant, problem, check_call(workers.team()), edges);
+  const Visibility seen = softmax_visibility(chosen.variant, problem, frozen(call, plan), edges);
   // Each pair costs a dot product and a scaled addition of head_dim multiply-adds.
   const double per_pair =
       4.0 * static_cast<double>(problem.setup.head_dim * problem.setup.num_heads);

@@ -22,11 +22,17 @@ constexpr Index kEstimates = 200;
 constexpr double kEstimatorFloor = 1e-5;
 
 HeadProblem to_head_problem(const HeadCase& head_case) {
+  const Extents& extents = head_case.spec.extents;
+  const auto input = [&](Index slot) -> Matrix {
+    const Matrix& given = head_case.example.inputs[static_cast<std::size_t>(slot)];
+    if (given.size() > 0 || slot > 1) return given;
+    Matrix drawn(slot == 0 ? extents.query_len : extents.key_len, head_case.spec.head_dim);
+    fill_normal(RandomKey(static_cast<std::uint64_t>(slot)).fold(Purpose::kTest), 1, drawn);
+    return drawn;
+  };
   HeadProblem problem{.setup = head_case.problem.setup,
-                      .extents = head_case.problem.extents,
-                      .query = head_case.example.inputs[0],
-                      .key = head_case.example.inputs[1],
-                      .value = head_case.example.inputs[2],
+                      .extents = extents,
+                      .inputs = head_matrices<Matrix>(input),
                       .parameters = {}};
   const ConstSlices slices = head_case.example.parameters.read();
   for (Index p = 0; p < slices.size(); ++p) problem.parameters.emplace_back(slices[p]);
@@ -34,7 +40,10 @@ HeadProblem to_head_problem(const HeadCase& head_case) {
 }
 
 void write_back(const HeadProblem& problem, Example& example) {
-  example.inputs = {problem.query, problem.key, problem.value};
+  for (std::size_t slot = 0; slot < example.inputs.size(); ++slot) {
+    Matrix& input = example.inputs[slot];
+    if (input.size() > 0) input = problem.inputs[static_cast<Index>(slot)];
+  }
   const Slices slices = example.parameters.write();
   for (Index p = 0; p < slices.size(); ++p) {
     slices[p] = problem.parameters[static_cast<std::size_t>(p)];
@@ -53,12 +62,15 @@ double softmax_error(const Outcome& outcome, const OracleOutputs& expected) {
 double oracle_error(const ChosenVariant& chosen, const HeadCase& head_case, const Call& call) {
   const Outcome outcome = run(head_case.subject, head_case.example, call, {.frame = false});
   const HeadInputs in = head_case.inputs();
+  const Call with_plan = frozen(call, outcome.plan);
   if (!has_softmax_oracle(chosen.variant)) {
-    return max_error(outcome.outputs[0].view(), oracle_out(chosen.variant, head_case.problem, call,
-                                                           in, head_case.example.weights()));
+    return max_error(
+        outcome.outputs[0].view(),
+        oracle_out(chosen.variant, head_case.problem, with_plan, in, head_case.example.weights()));
   }
   Edges edges;
-  const Visibility visibility = softmax_visibility(chosen.variant, head_case.problem, call, edges);
+  const Visibility visibility =
+      softmax_visibility(chosen.variant, head_case.problem, with_plan, edges);
   return softmax_error(outcome, softmax_attention(to_double(in), visibility));
 }
 
@@ -69,9 +81,10 @@ double exact_case_error(const ExactCase& exact, HeadCase& head_case, const Call&
   const Outcome outcome = run(head_case.subject, head_case.example, call, {.frame = false});
   Edges edges;
   if (exact.edges) edges = exact.edges(problem);
-  return softmax_error(outcome, softmax_attention(to_double(head_case.inputs()),
-                                                  {.causal = problem.setup.causal,
-                                                   .edges = exact.edges ? &edges : nullptr}));
+  const HeadInputs in{problem.inputs.query, problem.inputs.key, problem.inputs.value};
+  return softmax_error(outcome,
+                       softmax_attention(to_double(in), {.causal = problem.setup.causal,
+                                                         .edges = exact.edges ? &edges : nullptr}));
 }
 
 std::vector<CaseSpec> cases_of(const ExactCase& exact, const Variant& variant) {

@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <tuple>
-
-#include "harness/model/heads.hpp"
 
 namespace arena {
 namespace {
@@ -38,16 +35,19 @@ bool same_bytes(const float* a, const float* b, std::size_t count) {
 
 KernelScope::KernelScope(const ChosenVariant& chosen, const Setup& setup, const Extents& extents,
                          RandomKey key)
-    : setup_(setup), extents_(extents), head_(make_head(chosen.variant, setup, chosen.options)) {
+    : setup_(setup),
+      extents_(extents),
+      head_(make_head(chosen.variant, setup, chosen.options)),
+      names_(input_names(*head_)) {
   const Index width = setup.num_heads * setup.head_dim;
-  query_ = normal_matrix(extents.query_len, width, key.fold("query"));
-  key_ = normal_matrix(extents.key_len, width, key.fold("key"));
-  value_ = normal_matrix(extents.key_len, width, key.fold("value"));
+  for (std::size_t slot = 0; slot < names_.size(); ++slot) {
+    if (names_[slot].empty()) continue;
+    const Index len = slot == 1 || slot == 2 ? extents.key_len : extents.query_len;
+    inputs_[slot] = normal_matrix(len, width, key.fold(names_[slot]));
+  }
+  d_inputs_ = inputs_;
   d_out_ = normal_matrix(extents.query_len, width, key.fold("d_out"));
   out_.setZero(extents.query_len, width);
-  d_query_.setZero(extents.query_len, width);
-  d_key_.setZero(extents.key_len, width);
-  d_value_.setZero(extents.key_len, width);
   if (chosen.variant.claims.log_sum_exp) {
     log_sum_exp_.setZero(extents.query_len, setup.num_heads);
     d_log_sum_exp_ = normal_matrix(extents.query_len, setup.num_heads, key.fold("d_log_sum_exp"));
@@ -68,6 +68,15 @@ void KernelScope::forward(const Call& call) {
                 {View(out_), View(log_sum_exp_)}, {});
 }
 
+Plan KernelScope::plan(const Call& call, Index head) {
+  std::vector<Extras> extras(weights_.size());
+  Plan result;
+  extras[static_cast<std::size_t>(head)].plan = &result;
+  forward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
+                {View(out_), View(log_sum_exp_)}, {}, extras);
+  return result;
+}
+
 void KernelScope::train(const Call& call) {
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
@@ -78,18 +87,22 @@ void KernelScope::train(const Call& call) {
                 {View(out_), View(log_sum_exp_)}, frames_);
   backward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
                  {.out = d_out_, .log_sum_exp = d_log_sum_exp_, .forward_out = out_}, frames_,
-                 {View(d_query_), View(d_key_), View(d_value_)}, head_grads_);
+                 head_matrices<View>(
+                     [&](Index slot) -> View { return d_inputs_[static_cast<std::size_t>(slot)]; }),
+                 head_grads_);
 }
 
 std::string difference(const KernelScope& a, const KernelScope& b) {
-  using Pair = std::tuple<const char*, const Matrix&, const Matrix&>;
-  for (const auto& [name, x, y] :
-       {Pair{"out", a.out_, b.out_}, Pair{"log_sum_exp", a.log_sum_exp_, b.log_sum_exp_},
-        Pair{"d_query", a.d_query_, b.d_query_}, Pair{"d_key", a.d_key_, b.d_key_},
-        Pair{"d_value", a.d_value_, b.d_value_}}) {
-    if (same_bytes(x.data(), y.data(), static_cast<std::size_t>(x.size()))) continue;
+  const auto differs = [](const std::string& name, const Matrix& x, const Matrix& y) {
+    if (same_bytes(x.data(), y.data(), static_cast<std::size_t>(x.size()))) return std::string();
     return fmt::format("{} differs by up to {:.2g}", name, (x - y).cwiseAbs().maxCoeff());
+  };
+  std::string found = differs("out", a.out_, b.out_);
+  if (found.empty()) found = differs("log_sum_exp", a.log_sum_exp_, b.log_sum_exp_);
+  for (std::size_t slot = 0; slot < a.names_.size() && found.empty(); ++slot) {
+    found = differs("d_" + a.names_[slot], a.d_inputs_[slot], b.d_inputs_[slot]);
   }
+  if (!found.empty()) return found;
   return same_bytes(a.grads_.data(), b.grads_.data(), a.grads_.size())
              ? ""
              : "the parameters' gradients differ";

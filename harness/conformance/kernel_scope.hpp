@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/conformance/subject.hpp"
+#include "harness/model/heads.hpp"
 #include "harness/model/make.hpp"
 
 namespace arena {
@@ -19,6 +20,8 @@ class KernelScope {
 
   /// Forward of all heads, saving nothing.
   void forward(const Call& call);
+  /// The plan of a forward call's head, which saves nothing.
+  Plan plan(const Call& call, Index head);
   /// Forward that saves, then backward; parameter gradients start from 0.
   void train(const Call& call);
 
@@ -26,13 +29,17 @@ class KernelScope {
   friend std::string difference(const KernelScope& a, const KernelScope& b);
 
  private:
-  HeadInputs inputs() const { return {query_, key_, value_}; }
+  HeadInputs inputs() const {
+    return head_matrices<ConstView>(
+        [&](Index slot) -> ConstView { return inputs_[static_cast<std::size_t>(slot)]; });
+  }
 
   Setup setup_;
   Extents extents_;
   std::unique_ptr<AttentionHead> head_;
-  Matrix query_, key_, value_, d_out_, d_log_sum_exp_;
-  Matrix out_, log_sum_exp_, d_query_, d_key_, d_value_;
+  InputNames names_;
+  std::array<Matrix, kNumInputSlots> inputs_, d_inputs_;
+  Matrix d_out_, d_log_sum_exp_, out_, log_sum_exp_;
   std::vector<std::vector<Slice>> parameter_slices_, buffer_slices_;
   std::vector<float> parameters_, buffers_, grads_;
   std::vector<Weights> weights_;

@@ -148,9 +148,10 @@ MatrixD oracle_out(const Variant& variant, const Problem& problem, const Call& c
   check(has_oracle(variant), "{} claims no pattern, no reference and no unconditional exact case",
         variant.name);
   const MatrixD all = variant.claims.reference(problem, call, in, weights);
-  check(all.rows() == in.query.rows() && all.cols() == in.value.cols(),
+  const Index query_len = extents_of(in).query_len;
+  check(all.rows() == query_len && all.cols() == in.value.cols(),
         "{}: its reference gives [{}, {}] for [{}, {}]", variant.name, all.rows(), all.cols(),
-        in.query.rows(), in.value.cols());
+        query_len, in.value.cols());
   if (rows.empty()) return all;
   MatrixD chosen(static_cast<Index>(rows.size()), all.cols());
   for (std::size_t r = 0; r < rows.size(); ++r)

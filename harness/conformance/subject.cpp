@@ -71,6 +71,11 @@ std::string first_not_finite(const Shape& shape, ConstView matrix) {
   return "";
 }
 
+template <class AnyView>
+HeadMatrices<AnyView> from_slots(std::span<const AnyView> views) {
+  return head_matrices<AnyView>([&](Index slot) { return views[static_cast<std::size_t>(slot)]; });
+}
+
 std::string gradient_name(const Shape& shape) {
   return "d_" + shape.name;
 }
@@ -78,9 +83,12 @@ std::string gradient_name(const Shape& shape) {
 }  // namespace
 
 std::vector<Shape> HeadSubject::inputs() const {
-  return {{"query", extents_.query_len, head_dim_},
-          {"key", extents_.key_len, head_dim_},
-          {"value", extents_.key_len, head_dim_}};
+  std::vector<Shape> shapes;
+  for (std::size_t slot = 0; slot < names_.size(); ++slot) {
+    const Index len = slot == 1 || slot == 2 ? extents_.key_len : extents_.query_len;
+    shapes.push_back(names_[slot].empty() ? Shape{} : Shape{names_[slot], len, head_dim_});
+  }
+  return shapes;
 }
 
 std::vector<Shape> HeadSubject::outputs() const {
@@ -91,7 +99,7 @@ std::vector<Shape> HeadSubject::outputs() const {
 
 void HeadSubject::forward(const Call& call, std::span<const ConstView> in, const Weights& weights,
                           std::span<const View> out, Frame* frame, const Extras& extras) const {
-  head_.forward(call, {in[0], in[1], in[2]}, weights, {out[0], log_sum_exp_ ? out[1] : View()},
+  head_.forward(call, from_slots<ConstView>(in), weights, {out[0], log_sum_exp_ ? out[1] : View()},
                 frame, extras);
 }
 
@@ -99,12 +107,12 @@ void HeadSubject::backward(const Call& call, std::span<const ConstView> in, cons
                            std::span<const ConstView> out, std::span<const ConstView> d_out,
                            float d_auxiliary_loss, const Frame& frame, std::span<const View> d_in,
                            Slices grads) const {
-  head_.backward(call, {in[0], in[1], in[2]}, weights,
+  head_.backward(call, from_slots<ConstView>(in), weights,
                  {.out = d_out[0],
                   .log_sum_exp = log_sum_exp_ ? d_out[1] : ConstView(),
                   .auxiliary_loss = d_auxiliary_loss,
                   .forward_out = out[0]},
-                 frame, {d_in[0], d_in[1], d_in[2]}, grads);
+                 frame, from_slots<View>(d_in), grads);
 }
 
 FlatValues::FlatValues(std::span<const ParameterSpec> specs, RandomKey key)
@@ -180,7 +188,7 @@ Outcome run(const Subject& subject, const Example& example, const Call& call,
                   .grads = std::vector<float>(example.parameters.values.size(), 0.0F)};
   const Index promised = settings.frame ? subject.footprint(call).frame : 0;
   Frame frame = Frame::carve(workspace, promised + kFrameSlack);
-  const Extras extras{.auxiliary_loss = &outcome.auxiliary_loss};
+  const Extras extras{.auxiliary_loss = &outcome.auxiliary_loss, .plan = &outcome.plan};
   const Index held = workspace.in_use();
   workspace.reset_high_water();
   subject.forward(call, views(in), example.weights(), writable_views(outcome.outputs),

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/model/heads.hpp"
 #include "variants/attention.hpp"
 
 namespace arena {
@@ -30,11 +31,16 @@ class Subject {
                         Slices grads) const = 0;
 };
 
-/// One head: inputs query, key, value; outputs out and, if wanted, log_sum_exp.
+/// One head: inputs by the slots of HeadMatrices, empty where it has none; outputs out and, if
+/// wanted, log_sum_exp.
 class HeadSubject final : public Subject {
  public:
   HeadSubject(const AttentionHead& head, const Extents& extents, Index head_dim, bool log_sum_exp)
-      : head_(head), extents_(extents), head_dim_(head_dim), log_sum_exp_(log_sum_exp) {}
+      : head_(head),
+        names_(input_names(head)),
+        extents_(extents),
+        head_dim_(head_dim),
+        log_sum_exp_(log_sum_exp) {}
 
   const Component& component() const override { return head_; }
   std::vector<Shape> inputs() const override;
@@ -49,6 +55,7 @@ class HeadSubject final : public Subject {
 
  private:
   const AttentionHead& head_;
+  InputNames names_;
   Extents extents_;
   Index head_dim_;
   bool log_sum_exp_;
@@ -114,6 +121,7 @@ struct Outcome {
   std::vector<GuardedMatrix> outputs, d_inputs;
   std::vector<float> grads;  // layout of Example::parameters
   float auxiliary_loss = 0;
+  Plan plan{};  // what forward drew or computed
   Index frame_used = 0;
   Index forward_scratch = 0, backward_scratch = 0;  // high-water marks of the calling worker
 

@@ -2,7 +2,9 @@
 // All heads of one layer, each a part of the same matrices; they run in parallel where there are
 // enough of them.
 
+#include <array>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "variants/attention.hpp"
@@ -31,6 +33,17 @@ struct Heads {
   Index count;
   HeadLayout layout;
 };
+
+/// The name of each slot of HeadMatrices, "" where the head has no such input. Throws Error on a
+/// list without "value" or with too many of its own.
+using InputNames = std::array<std::string, kNumInputSlots>;
+InputNames input_names(const AttentionHead& head);
+
+/// The call of one head of a layer, with its own part of a frozen plan (may be absent).
+Call call_of_head(const Call& call, Index head, const Team& team, const Plan* plan);
+/// A plan of a layer has its heads' as "heads.<head>.<name>".
+Plan plan_of_head(const Plan& of_layer, Index head);
+void add_plan_of_head(Plan& of_layer, Index head, const Plan& of_head);
 
 /// Runs all heads. Inputs, outputs.out and outputs.log_sum_exp (empty, or one column for each head)
 /// hold them as `heads` says; weights, frames and extras have one entry per head (frames empty:

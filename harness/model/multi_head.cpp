@@ -5,22 +5,10 @@
 
 #include "harness/layers/linear.hpp"
 #include "harness/layers/row_blocks.hpp"
+#include "harness/model/heads.hpp"
 
 namespace arena {
 namespace {
-
-// Positions in parameters(); the heads' own follow.
-enum Parameter : Index {
-  kQueryWeight,
-  kQueryBias,
-  kKeyWeight,
-  kKeyBias,
-  kValueWeight,
-  kValueBias,
-  kOutWeight,
-  kOutBias,
-  kHeads,
-};
 
 void append(std::vector<ParameterSpec>& to, std::vector<ParameterSpec> specs) {
   for (ParameterSpec& spec : specs) to.push_back(std::move(spec));
@@ -48,10 +36,16 @@ class MultiHead final : public AttentionLayer {
  public:
   MultiHead(std::unique_ptr<AttentionHead> head, const Setup& setup)
       : head_(std::move(head)), setup_(setup), width_(setup.num_heads * setup.head_dim) {
-    append(parameters_, linear_specs("query", setup.model_dim, width_, Init::xavier()));
-    append(parameters_, linear_specs("key", setup.model_dim, width_, Init::xavier()));
-    append(parameters_, linear_specs("value", setup.model_dim, width_, Init::xavier()));
+    const InputNames names = input_names(*head_);
+    for (Index slot = 0; slot < kNumInputSlots; ++slot) {
+      const std::string& name = names[static_cast<std::size_t>(slot)];
+      if (name.empty()) continue;
+      inputs_.push_back({slot, static_cast<Index>(parameters_.size())});
+      append(parameters_, linear_specs(name, setup.model_dim, width_, Init::xavier()));
+    }
+    out_ = static_cast<Index>(parameters_.size());
     append(parameters_, linear_specs("out", width_, setup.model_dim, Init::xavier()));
+    heads_ = static_cast<Index>(parameters_.size());
     append(parameters_, for_all_heads(head_->parameters(), setup.num_heads));
     buffers_ = for_all_heads(head_->buffers(), setup.num_heads);
     statistics_ = for_all_heads(head_->statistics(), setup.num_heads);
@@ -70,21 +64,25 @@ class MultiHead final : public AttentionLayer {
   }
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Index query_bytes = stored_bytes<float>(extents.query_len * width_);
-    const Index key_bytes = stored_bytes<float>(extents.key_len * width_);
     const Index heads = setup_.num_heads;
-    Footprint need{.frame = 2 * query_bytes + 2 * key_bytes};
+    const Index out_bytes = stored_bytes<float>(extents.query_len * width_);
+    Index input_bytes = 0;
+    for (const Input& input : inputs_) {
+      input_bytes += stored_bytes<float>(rows_of(input.slot, extents) * width_);
+    }
+    Footprint need{.frame = input_bytes + out_bytes};
     Index head_scratch = 0;
     for (Index h = 0; h < heads; ++h) {
-      const Footprint of_head = head_->footprint(extents, call_of_head(call, h, call.team));
+      const Footprint of_head =
+          head_->footprint(extents, call_of_head(call, h, call.team, nullptr));
       need.frame += align_up(of_head.frame);
       head_scratch = std::max(head_scratch, of_head.scratch);
     }
     const Index lists = stored_bytes<Frame>(heads) + stored_bytes<float>(heads);
-    const Index forward = lists + 2 * query_bytes + 2 * key_bytes;
-    const Index backward = lists + 4 * stored_bytes<float>(setup_.model_dim * width_) +
-                           2 * query_bytes + 2 * key_bytes;
-    need.scratch = std::max(forward, backward) + head_scratch;
+    const auto transposes = static_cast<Index>(inputs_.size()) + 1;
+    const Index forward = lists + input_bytes + out_bytes;
+    const Index backward = forward + transposes * stored_bytes<float>(setup_.model_dim * width_);
+    need.scratch = backward + head_scratch;
     return need;
   }
 
@@ -95,50 +93,56 @@ class MultiHead final : public AttentionLayer {
                 Slices grads) const override;
 
  private:
+  /// An input of the heads, and the position of its projection's weight in parameters(); the bias
+  /// is next.
+  struct Input {
+    Index slot;
+    Index weight;
+  };
+  /// An input whose gradient goes through its transposed weight [width, model_dim].
+  struct Source {
+    Index slot;
+    const float* transposed;
+  };
   /// One matrix [len, head_dim] for each head, one below the other: rows of a head lie close
   /// together, so that kernels use all of a cache.
   template <class AnyView>
-  struct Heads {
-    AnyView all;
-    Index len;
+  struct Stacked {
+    AnyView all{};
+    Index len = 0;
 
     AnyView operator[](Index head) const { return all.row_slice(head * len, len); }
   };
-  /// Projected inputs and the heads' outputs, or the gradients of all of them.
-  template <class AnyView, class AnyOut>
-  struct Projected {
-    Heads<AnyView> query, key, value;
-    AnyOut out;
-  };
-  /// Outputs stand side by side in [query_len, width], to be projected together; their gradients
-  /// are per head.
-  using Gradients = Projected<View, Heads<View>>;
+  template <class AnyView>
+  using StackedInputs = HeadMatrices<Stacked<AnyView>>;
+
+  static bool of_context(Index slot) { return slot == 1 || slot == 2; }
+  static Index rows_of(Index slot, const Extents& extents) {
+    return of_context(slot) ? extents.key_len : extents.query_len;
+  }
+  bool listed(Index slot) const {
+    return std::ranges::find(inputs_, slot, &Input::slot) != inputs_.end();
+  }
 
   template <class AnyView, class Memory>
-  Heads<AnyView> take_heads(Memory& memory, Index len) const {
+  Stacked<AnyView> take_stacked(Memory& memory, Index len) const {
     return {memory.matrix(setup_.num_heads * len, setup_.head_dim), len};
   }
+  /// Inputs of all heads, or their gradients, in the order of slots.
   template <class AnyView, class Memory>
-  Projected<AnyView, AnyView> take_projected(Memory& memory, const Extents& extents) const {
-    return {take_heads<AnyView>(memory, extents.query_len),
-            take_heads<AnyView>(memory, extents.key_len),
-            take_heads<AnyView>(memory, extents.key_len), memory.matrix(extents.query_len, width_)};
+  StackedInputs<AnyView> take_inputs(Memory& memory, const Extents& extents) const {
+    return head_matrices<Stacked<AnyView>>([&](Index slot) {
+      return listed(slot) ? take_stacked<AnyView>(memory, rows_of(slot, extents))
+                          : Stacked<AnyView>();
+    });
   }
 
   static Extents extents_of(const LayerInputs& in) {
     return {in.x.rows(), in.context.empty() ? in.x.rows() : in.context.rows()};
   }
 
-  static Call call_of_head(const Call& call, Index head, const Team& team) {
-    Call result = call;
-    result.team = team;
-    result.head = head;
-    result.key = call.key.fold(static_cast<std::uint64_t>(head));
-    return result;
-  }
-
   Weights weights_of_head(const Weights& weights, Index head) const {
-    return {part_of_head(weights.parameters, kHeads, head_->parameters().size(), head),
+    return {part_of_head(weights.parameters, heads_, head_->parameters().size(), head),
             part_of_head(weights.buffers, 0, head_->buffers().size(), head)};
   }
 
@@ -148,22 +152,17 @@ class MultiHead final : public AttentionLayer {
                                     const Call& call) const {
     const std::span<Frame> frames = call.team.workspace().take<Frame>(setup_.num_heads);
     for (Index h = 0; h < setup_.num_heads; ++h) {
-      const Footprint need = head_->footprint(extents, call_of_head(call, h, call.team));
+      const Footprint need = head_->footprint(extents, call_of_head(call, h, call.team, nullptr));
       frames[static_cast<std::size_t>(h)] = memory.child(align_up(need.frame));
     }
     return frames;
   }
 
-  /// body(head, its call): in parallel, or one after another where they write to the same slice.
+  /// body(head, its team): in parallel, or one after another where they write to the same slice.
   template <class Body>
-  void for_each_head(const Call& call, bool shared, Body&& body) const {
-    if (shared) {
-      for (Index h = 0; h < setup_.num_heads; ++h) body(h, call_of_head(call, h, call.team));
-    } else {
-      call.team.for_each(setup_.num_heads, [&](Index h, const Team& worker) {
-        body(h, call_of_head(call, h, worker));
-      });
-    }
+  void for_each_head(const Team& team, bool shared, Body&& body) const {
+    if (!shared) return team.for_each(setup_.num_heads, body);
+    for (Index h = 0; h < setup_.num_heads; ++h) body(h, team);
   }
 
   ConstView rows_of_head(const ConstView& transposed_weight, Index head) const {
@@ -175,43 +174,73 @@ class MultiHead final : public AttentionLayer {
   }
 
   template <class AnyView>
-  static HeadInputs inputs_of_head(const Projected<AnyView, AnyView>& all, Index h) {
-    return {all.query[h], all.key[h], all.value[h]};
+  static HeadMatrices<AnyView> of_head(const StackedInputs<AnyView>& all, Index h) {
+    return head_matrices<AnyView>([&](Index slot) { return all[slot][h]; });
   }
 
-  /// to[h] rows [first, first + count) = rows weight + bias, one head's columns at a time.
-  void project(ConstView rows, ConstView weight, ConstView bias, const Heads<View>& to,
-               Index first) const {
-    for (Index h = 0; h < setup_.num_heads; ++h) {
-      linear(rows, columns_of_head(weight, h), columns_of_head(bias, h),
-             to[h].row_slice(first, rows.rows()));
-    }
-  }
   void project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-               const Projected<View, View>& to) const;
-  void backward_weights(const Team& team, ConstView x, const Heads<View>& d, View d_weight,
+               const StackedInputs<View>& to) const;
+  void run_heads(const Call& call, const StackedInputs<ConstView>& in, const Weights& weights,
+                 View out, std::span<Frame> frames, const Extras& extras) const;
+  void backward_weights(const Team& team, ConstView x, const Stacked<View>& d, View d_weight,
                         View d_bias) const;
   void backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
-                       const Gradients& d, const LayerGrads& d_in) const;
+                       const StackedInputs<View>& d, const LayerGrads& d_in) const;
+  void backward_source(const Team& team, std::span<const Source> sources,
+                       const StackedInputs<View>& d, View d_x) const;
 
   std::unique_ptr<AttentionHead> head_;
   Setup setup_;
   Index width_;
+  std::vector<Input> inputs_;
+  Index out_ = 0;    // position of the output projection's weight in parameters()
+  Index heads_ = 0;  // and of the heads' own parameters
   std::vector<ParameterSpec> parameters_, buffers_, statistics_;
 };
 
 void MultiHead::project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-                        const Projected<View, View>& to) const {
-  const ConstView source = in.context.empty() ? in.x : in.context;
-  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    project(in.x.row_slice(first, count), weights[kQueryWeight], weights[kQueryBias], to.query,
-            first);
+                        const StackedInputs<View>& to) const {
+  for (const bool context : {false, true}) {
+    const ConstView source = context && !in.context.empty() ? in.context : in.x;
+    for_row_blocks(call.team, source.rows(), [&](Index first, Index count, const Team&) {
+      const ConstView rows = source.row_slice(first, count);
+      for (const Input& input : inputs_) {
+        if (of_context(input.slot) != context) continue;
+        for (Index h = 0; h < setup_.num_heads; ++h) {
+          linear(rows, columns_of_head(weights[input.weight], h),
+                 columns_of_head(weights[input.weight + 1], h),
+                 to[input.slot][h].row_slice(first, count));
+        }
+      }
+    });
+  }
+}
+
+void MultiHead::run_heads(const Call& call, const StackedInputs<ConstView>& in,
+                          const Weights& weights, View out, std::span<Frame> frames,
+                          const Extras& extras) const {
+  const std::span<float> losses = call.team.workspace().take<float>(setup_.num_heads);
+  std::ranges::fill(losses, 0.0F);
+  std::vector<Plan> plans(extras.plan ? static_cast<std::size_t>(setup_.num_heads) : 0);
+  const bool shared = any_shared(head_->statistics()) && extras.statistics.present();
+  for_each_head(call.team, shared, [&](Index h, const Team& team) {
+    const auto i = static_cast<std::size_t>(h);
+    const Extras head_extras{
+        .statistics = part_of_head(extras.statistics, 0, head_->statistics().size(), h),
+        .auxiliary_loss = &losses[i],
+        .plan = plans.empty() ? nullptr : &plans[i]};
+    const Plan frozen = call.plan ? plan_of_head(*call.plan, h) : Plan();
+    head_->forward(call_of_head(call, h, team, frozen.empty() ? nullptr : &frozen), of_head(in, h),
+                   weights_of_head(weights, h), {.out = columns_of_head(out, h)},
+                   frames.empty() ? nullptr : &frames[i], head_extras);
   });
-  for_row_blocks(call.team, source.rows(), [&](Index first, Index count, const Team&) {
-    const ConstView rows = source.row_slice(first, count);
-    project(rows, weights[kKeyWeight], weights[kKeyBias], to.key, first);
-    project(rows, weights[kValueWeight], weights[kValueBias], to.value, first);
-  });
+  for (std::size_t h = 0; h < plans.size(); ++h) {
+    add_plan_of_head(*extras.plan, static_cast<Index>(h), plans[h]);
+  }
+  if (extras.auxiliary_loss) {
+    *extras.auxiliary_loss = 0;
+    for (const float loss : losses) *extras.auxiliary_loss += loss;
+  }
 }
 
 void MultiHead::forward(const Call& call, const LayerInputs& in, const Weights& weights, View y,
@@ -220,30 +249,20 @@ void MultiHead::forward(const Call& call, const LayerInputs& in, const Weights& 
   const Extents extents = extents_of(in);
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const Projected<View, View> all =
-      frame ? take_projected<View>(*frame, extents) : take_projected<View>(workspace, extents);
-  project(call, in, weights.parameters, all);
+  const auto inputs =
+      frame ? take_inputs<View>(*frame, extents) : take_inputs<View>(workspace, extents);
+  const View out = frame ? frame->matrix(extents.query_len, width_)
+                         : workspace.matrix(extents.query_len, width_);
+  project(call, in, weights.parameters, inputs);
   const std::span<Frame> frames =
       frame ? take_head_frames(*frame, extents, call) : std::span<Frame>{};
-  const std::span<float> losses = workspace.take<float>(setup_.num_heads);
-  std::ranges::fill(losses, 0.0F);
-
-  const bool shared = any_shared(head_->statistics()) && extras.statistics.present();
-  for_each_head(call, shared, [&](Index h, const Call& head_call) {
-    const auto i = static_cast<std::size_t>(h);
-    const Extras head_extras{
-        .statistics = part_of_head(extras.statistics, 0, head_->statistics().size(), h),
-        .auxiliary_loss = &losses[i]};
-    head_->forward(head_call, inputs_of_head(all, h), weights_of_head(weights, h),
-                   {.out = columns_of_head(all.out, h)}, frame ? &frames[i] : nullptr, head_extras);
-  });
-  if (extras.auxiliary_loss) {
-    *extras.auxiliary_loss = 0;
-    for (const float loss : losses) *extras.auxiliary_loss += loss;
-  }
+  run_heads(call, head_matrices<Stacked<ConstView>>([&](Index slot) {
+              return Stacked<ConstView>{inputs[slot].all, inputs[slot].len};
+            }),
+            weights, out, frames, extras);
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    linear(all.out.row_slice(first, count), weights.parameters[kOutWeight],
-           weights.parameters[kOutBias], y.row_slice(first, count));
+    linear(out.row_slice(first, count), weights.parameters[out_], weights.parameters[out_ + 1],
+           y.row_slice(first, count));
   });
 }
 
@@ -254,73 +273,81 @@ void MultiHead::backward(const Call& call, const LayerInputs& in, const Weights&
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
   FrameReader reader(frame);
-  const auto all = take_projected<ConstView>(reader, extents);
+  const auto inputs = take_inputs<ConstView>(reader, extents);
+  const ConstView out = reader.matrix(extents.query_len, width_);
   const std::span<Frame> frames = take_head_frames(reader, extents, call);
-  const Gradients d{
-      take_heads<View>(workspace, extents.query_len), take_heads<View>(workspace, extents.key_len),
-      take_heads<View>(workspace, extents.key_len), take_heads<View>(workspace, extents.query_len)};
+  const auto d = take_inputs<View>(workspace, extents);
+  const auto d_out = take_stacked<View>(workspace, extents.query_len);
 
-  const ConstView out_transposed = transposed(workspace, weights, kOutWeight);
+  const ConstView out_transposed = transposed(workspace, weights, out_);
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
     for (Index h = 0; h < setup_.num_heads; ++h) {
       linear_backward_input(d_y.row_slice(first, count), columns_of_head(out_transposed, h),
-                            d.out[h].row_slice(first, count), Output::kOverwrite);
+                            d_out[h].row_slice(first, count), Output::kOverwrite);
     }
   });
-  linear_backward_weights(call.team, all.out, d_y, grads[kOutWeight], grads[kOutBias]);
+  linear_backward_weights(call.team, out, d_y, grads[out_], grads[out_ + 1]);
 
-  for_each_head(call, any_shared(head_->parameters()), [&](Index h, const Call& head_call) {
-    const HeadOutputGrads d_outputs{.out = d.out[h],
+  for_each_head(call.team, any_shared(head_->parameters()), [&](Index h, const Team& team) {
+    const HeadOutputGrads d_outputs{.out = d_out[h],
                                     .auxiliary_loss = d_auxiliary_loss,
-                                    .forward_out = columns_of_head(all.out, h)};
-    head_->backward(head_call, inputs_of_head(all, h), weights_of_head(weights, h), d_outputs,
-                    frames[static_cast<std::size_t>(h)], {d.query[h], d.key[h], d.value[h]},
-                    part_of_head(grads, kHeads, head_->parameters().size(), h));
+                                    .forward_out = columns_of_head(out, h)};
+    head_->backward(call_of_head(call, h, team, nullptr), of_head(inputs, h),
+                    weights_of_head(weights, h), d_outputs, frames[static_cast<std::size_t>(h)],
+                    of_head(d, h), part_of_head(grads, heads_, head_->parameters().size(), h));
   });
   backward_inputs(call, in, weights, d, d_in);
-  const ConstView source = in.context.empty() ? in.x : in.context;
-  backward_weights(call.team, in.x, d.query, grads[kQueryWeight], grads[kQueryBias]);
-  backward_weights(call.team, source, d.key, grads[kKeyWeight], grads[kKeyBias]);
-  backward_weights(call.team, source, d.value, grads[kValueWeight], grads[kValueBias]);
+  for (const Input& input : inputs_) {
+    const bool context = of_context(input.slot) && !in.context.empty();
+    backward_weights(call.team, context ? in.context : in.x, d[input.slot], grads[input.weight],
+                     grads[input.weight + 1]);
+  }
 }
 
-void MultiHead::backward_weights(const Team& team, ConstView x, const Heads<View>& d, View d_weight,
-                                 View d_bias) const {
+void MultiHead::backward_weights(const Team& team, ConstView x, const Stacked<View>& d,
+                                 View d_weight, View d_bias) const {
   for (Index h = 0; h < setup_.num_heads; ++h) {
     linear_backward_weights(team, x, d[h], columns_of_head(d_weight, h),
                             columns_of_head(d_bias, h));
   }
 }
 
-// d_x = d_query Wq^T (+ d_key Wk^T + d_value Wv^T, which go to the context where there is one),
-// summed over heads: each has its own rows of the transposed weights.
-void MultiHead::backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
-                                const Gradients& d, const LayerGrads& d_in) const {
-  Workspace& workspace = call.team.workspace();
-  const ConstView query = transposed(workspace, weights, kQueryWeight);
-  const ConstView key = transposed(workspace, weights, kKeyWeight);
-  const ConstView value = transposed(workspace, weights, kValueWeight);
-  const bool self = in.context.empty();
-  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
-    const View rows = d_in.x.row_slice(first, count);
+/// d_x = sum over `sources` and heads of d W^T: each head has its own rows of a transposed weight.
+void MultiHead::backward_source(const Team& team, std::span<const Source> sources,
+                                const StackedInputs<View>& d, View d_x) const {
+  const auto term = [&](std::size_t i, Index h, Index first, Index count) -> Term {
+    if (i >= sources.size()) return {ConstView(), ConstView()};
+    const ConstView transposed(sources[i].transposed, width_, setup_.model_dim);
+    return {d[sources[i].slot][h].row_slice(first, count), rows_of_head(transposed, h)};
+  };
+  for_row_blocks(team, d_x.rows(), [&](Index first, Index count, const Team&) {
+    const View rows = d_x.row_slice(first, count);
     for (Index h = 0; h < setup_.num_heads; ++h) {
-      const std::array terms{
-          Term{d.query[h].row_slice(first, count), rows_of_head(query, h)},
-          Term{d.key[h].row_slice(first, self ? count : 0), rows_of_head(key, h)},
-          Term{d.value[h].row_slice(first, self ? count : 0), rows_of_head(value, h)}};
-      multiply(std::span(terms).first(self ? 3 : 1),
+      static_assert(kNumInputSlots == 6);
+      const std::array terms{term(0, h, first, count), term(1, h, first, count),
+                             term(2, h, first, count), term(3, h, first, count),
+                             term(4, h, first, count), term(5, h, first, count)};
+      multiply(std::span(terms).first(sources.size()),
                {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
     }
   });
-  if (self || d_in.context.empty()) return;
-  for_row_blocks(call.team, d_in.context.rows(), [&](Index first, Index count, const Team&) {
-    const View rows = d_in.context.row_slice(first, count);
-    for (Index h = 0; h < setup_.num_heads; ++h) {
-      const std::array terms{Term{d.key[h].row_slice(first, count), rows_of_head(key, h)},
-                             Term{d.value[h].row_slice(first, count), rows_of_head(value, h)}};
-      multiply(terms, {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
+}
+
+/// Gradients of keys and values go to the context where there is one.
+void MultiHead::backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
+                                const StackedInputs<View>& d, const LayerGrads& d_in) const {
+  const bool self = in.context.empty();
+  std::array<Source, kNumInputSlots> sources;
+  for (const bool context : {false, true}) {
+    std::size_t count = 0;
+    for (const Input& input : inputs_) {
+      if ((of_context(input.slot) && !self) != context) continue;
+      const ConstView weight = transposed(call.team.workspace(), weights, input.weight);
+      sources[count++] = {input.slot, weight.data()};
     }
-  });
+    const View d_source = context ? d_in.context : d_in.x;
+    if (!d_source.empty()) backward_source(call.team, std::span(sources).first(count), d, d_source);
+  }
 }
 
 }  // namespace

@@ -50,10 +50,6 @@ struct Alignment {
   }
 };
 
-Extents extents_of(const HeadInputs& in) {
-  return {in.query.rows(), in.key.rows()};
-}
-
 Context context_of(const Team& team, const FeatureAttention& attention, const HeadInputs& in) {
   assert(attention.query_map.num_features() == attention.key_map.num_features());
   return {team, attention, {attention.key_map.num_features(), in.value.cols()}};
