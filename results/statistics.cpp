@@ -2,12 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 #include <vector>
 
 #include "harness/core/check.hpp"
 
 namespace arena {
+namespace {
+
+/// Probability that |t| is below `t`: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+double student_probability(double t, int freedom) {
+  const double angle = std::atan(t / std::sqrt(static_cast<double>(freedom)));
+  const double cosine = std::cos(angle);
+  const bool odd = freedom % 2 == 1;
+  double term = odd ? cosine : 1;
+  double sum = 0;
+  for (int k = odd ? 1 : 0; k <= freedom - 2; k += 2) {
+    sum += term;
+    term *= cosine * cosine * (k + 1) / (k + 2);
+  }
+  sum *= std::sin(angle);
+  return odd ? (angle + sum) * 2 / std::numbers::pi : sum;
+}
+
+}  // namespace
 
 double mean(std::span<const double> values) {
   check(!values.empty(), "mean of no values");
@@ -49,6 +68,44 @@ double binomial_standard_error(double share, double count) {
   check(share >= 0 && share <= 1 && count > 0, "no standard error for a share of {} among {}",
         share, count);
   return std::sqrt(share * (1 - share) / count);
+}
+
+double student_t(double confidence, int freedom) {
+  check(confidence > 0 && confidence < 1 && freedom >= 1,
+        "no Student's t for a confidence of {} and {} degrees of freedom", confidence, freedom);
+  constexpr double kLargest = 1e15;
+  double low = 0;
+  double high = 1;
+  while (student_probability(high, freedom) < confidence && high < kLargest) high *= 2;
+  while (true) {
+    const double middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return middle;
+    (student_probability(middle, freedom) < confidence ? low : high) = middle;
+  }
+}
+
+Line fit_line(std::span<const double> x, std::span<const double> y) {
+  check(x.size() == y.size() && x.size() >= 2, "no line through {} and {} numbers", x.size(),
+        y.size());
+  const double x_mean = mean(x);
+  const double y_mean = mean(y);
+  double xx = 0;
+  double xy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - x_mean) * (x[i] - x_mean);
+    xy += (x[i] - x_mean) * (y[i] - y_mean);
+  }
+  check(xx > 0, "no line through {} points of one x", x.size());
+  Line line{.slope = xy / xx, .freedom = static_cast<int>(x.size()) - 2};
+  line.intercept = y_mean - line.slope * x_mean;
+  if (line.freedom == 0) return line;
+  double squares = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double residual = y[i] - line.intercept - line.slope * x[i];
+    squares += residual * residual;
+  }
+  line.slope_error = std::sqrt(squares / line.freedom / xx);
+  return line;
 }
 
 }  // namespace arena

@@ -16,4 +16,17 @@ double median_absolute_deviation(std::span<const double> values);
 /// Standard error of a share of `count` independent yes-or-no outcomes: sqrt(p (1 - p) / count).
 double binomial_standard_error(double share, double count);
 
+/// The t that |Student's t| with `freedom` >= 1 degrees of freedom stays below with probability
+/// `confidence` (0 to 1, exclusive).
+double student_t(double confidence, int freedom);
+
+/// Least squares: y = intercept + slope x.
+struct Line {
+  double slope = 0, intercept = 0;
+  double slope_error = 0;  // standard error; 0 for two points
+  int freedom = 0;         // points - 2
+};
+/// Through at least two points, not all of one x.
+Line fit_line(std::span<const double> x, std::span<const double> y);
+
 }  // namespace arena

@@ -16,44 +16,6 @@ constexpr double kPercent = 0.01;
 constexpr double kMillisecond = 1e6;
 constexpr double kMebibyte = 1 << 20;
 
-/// Row names of the records that `wanted` picks, in order, each once.
-template <class Pick>
-std::vector<std::string> variants_of(const RecordSet& set, Pick&& wanted) {
-  std::vector<std::string> names;
-  for (const Record& record : set.records) {
-    const std::string name = set.labels.variant(record);
-    if (wanted(record) && std::ranges::count(names, name) == 0) names.push_back(name);
-  }
-  std::ranges::sort(names, variant_before);
-  return names;
-}
-
-const Record* record_of(const RecordSet& set, const TimeGroup& group, const std::string& variant) {
-  const auto found = std::ranges::find_if(
-      group.records, [&](const Record* record) { return set.labels.variant(*record) == variant; });
-  return found == group.records.end() ? nullptr : *found;
-}
-
-/// Groups of one shape, by rising length.
-using Shape = std::vector<TimeGroup>;
-
-std::vector<Shape> shapes_of(const RecordSet& set) {
-  std::vector<Shape> shapes;
-  for (TimeGroup& group : time_groups(set)) {
-    if (shapes.empty() || shapes.back().front().shape != group.shape) shapes.emplace_back();
-    shapes.back().push_back(std::move(group));
-  }
-  return shapes;
-}
-
-std::vector<std::string> variants_of(const RecordSet& set, const Shape& shape) {
-  return variants_of(set, [&](const Record& record) {
-    return std::ranges::any_of(shape, [&](const TimeGroup& group) {
-      return std::ranges::count(group.records, &record) > 0;
-    });
-  });
-}
-
 Grid speed_grid(const RecordSet& set, const Shape& shape) {
   const TimeGroup& longest = shape.back();
   Grid grid{.title = fmt::format("Speed: median ms ({})", longest.shape),
@@ -98,6 +60,15 @@ Grid timing_memory_grid(const RecordSet& set, const Shape& shape) {
          number(record->analytic_bytes, kMebibyte), number(record->rss_peak_bytes, kMebibyte)});
   }
   return grid;
+}
+
+/// In the order of `groups`, which is that of rows.
+std::vector<std::string> trained_variants(const std::vector<SeedGroup>& groups) {
+  std::vector<std::string> names;
+  for (const SeedGroup& group : groups) {
+    if (names.empty() || names.back() != group.variant) names.push_back(group.variant);
+  }
+  return names;
 }
 
 std::vector<std::string> tasks_of(const std::vector<SeedGroup>& groups) {
@@ -199,8 +170,7 @@ Tables summary_view(const RecordSet& set) {
   const std::vector<SeedGroup> groups = seed_groups(set);
   if (!groups.empty()) {
     const std::vector<std::string> tasks = tasks_of(groups);
-    const std::vector<std::string> variants =
-        variants_of(set, [](const Record& record) { return record.kind == "train"; });
+    const std::vector<std::string> variants = trained_variants(groups);
     tables.grids.push_back(training_grid(groups, variants, tasks));
     tables.grids.push_back(accuracy_grid(groups, variants, tasks));
   }

@@ -23,11 +23,9 @@ struct NamedView {
 };
 
 const std::vector<NamedView>& views() {
-  static const std::vector<NamedView> all{{"summary", summary_view},
-                                          {"accuracy", accuracy_view},
-                                          {"speed", speed_view},
-                                          {"memory", memory_view},
-                                          {"records", records_view}};
+  static const std::vector<NamedView> all{{"summary", summary_view}, {"accuracy", accuracy_view},
+                                          {"speed", speed_view},     {"timings", timings_view},
+                                          {"memory", memory_view},   {"records", records_view}};
   return all;
 }
 

@@ -19,7 +19,7 @@ struct TableRequest {
   std::function<bool(const Record&)> stale{};  // whether a record is of other code than today's
 };
 
-/// summary, accuracy, speed, memory, records.
+/// summary, accuracy, speed, timings, memory, records.
 std::vector<std::string> view_names();
 
 /// The table as text with what must be said under it: machine, stale records, too few seeds,

@@ -88,14 +88,20 @@ GridCell mean_cell(const SeedGroup& group, std::optional<double> Record::*member
   return words(remark.empty() ? "-" : remark);
 }
 
+const Record* TimeGroup::baseline_of(const Record& record, const std::string& name) const {
+  const auto found = std::ranges::find_if(records, [&](const Record* other) {
+    const bool plain = other->precision.empty() || other->precision == "float32";
+    return other->variant == name && other->group == record.group && plain;
+  });
+  return found == records.end() ? nullptr : *found;
+}
+
 std::optional<double> TimeGroup::speed_up(const Record& record, const std::string& baseline) const {
-  for (const Record* other : records) {
-    if (other->variant != baseline || other->group != record.group) continue;
-    if (other->time_ns_median && record.time_ns_median && *record.time_ns_median > 0) {
-      return *other->time_ns_median / *record.time_ns_median;
-    }
+  const Record* const other = baseline_of(record, baseline);
+  if (!other || !other->time_ns_median || record.time_ns_median.value_or(0) <= 0) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  return *other->time_ns_median / *record.time_ns_median;
 }
 
 std::vector<TimeGroup> time_groups(const RecordSet& set) {
@@ -116,6 +122,33 @@ std::vector<TimeGroup> time_groups(const RecordSet& set) {
     sorted.push_back(std::move(group));
   }
   return sorted;
+}
+
+std::vector<Shape> shapes_of(const RecordSet& set) {
+  std::vector<Shape> shapes;
+  for (TimeGroup& group : time_groups(set)) {
+    if (shapes.empty() || shapes.back().front().shape != group.shape) shapes.emplace_back();
+    shapes.back().push_back(std::move(group));
+  }
+  return shapes;
+}
+
+std::vector<std::string> variants_of(const RecordSet& set, const Shape& shape) {
+  std::vector<std::string> names;
+  for (const TimeGroup& group : shape) {
+    for (const Record* record : group.records) {
+      const std::string name = set.labels.variant(*record);
+      if (std::ranges::count(names, name) == 0) names.push_back(name);
+    }
+  }
+  std::ranges::sort(names, variant_before);
+  return names;
+}
+
+const Record* record_of(const RecordSet& set, const TimeGroup& group, const std::string& variant) {
+  const auto found = std::ranges::find_if(
+      group.records, [&](const Record* record) { return set.labels.variant(*record) == variant; });
+  return found == group.records.end() ? nullptr : *found;
 }
 
 GridCell or_status(const Record& record, GridCell cell) {
@@ -145,7 +178,7 @@ Tables accuracy_view(const RecordSet& set) {
   return {.grids = {grid}, .notes = {}};
 }
 
-Tables speed_view(const RecordSet& set) {
+Tables timings_view(const RecordSet& set) {
   Grid grid{
       .title = "",
       .columns = {"variant", "shape", "length", "median_ms", "mad_ms", "cold_ms", "repetitions",

@@ -45,17 +45,30 @@ struct TimeGroup {
   Index length = 0;
   std::vector<const Record*> records;
 
+  /// That variant in plain float, measured in one group with `record`; null where none was.
+  const Record* baseline_of(const Record& record, const std::string& name) const;
   /// Median time of `baseline` divided by that of `record`; absent unless both were measured in
   /// one group.
   std::optional<double> speed_up(const Record& record, const std::string& baseline) const;
 };
 std::vector<TimeGroup> time_groups(const RecordSet& set);
 
+/// Groups of one shape, by rising length.
+using Shape = std::vector<TimeGroup>;
+std::vector<Shape> shapes_of(const RecordSet& set);
+/// Row names of a shape, in order, each once.
+std::vector<std::string> variants_of(const RecordSet& set, const Shape& shape);
+/// The record behind a row name; null where the group has none.
+const Record* record_of(const RecordSet& set, const TimeGroup& group, const std::string& variant);
+
 /// The number, or the status word of a record that has none.
 GridCell or_status(const Record& record, GridCell cell);
 
 Tables accuracy_view(const RecordSet& set);
+/// One row per variant, one column per length, and what the lengths together say.
 Tables speed_view(const RecordSet& set);
+/// One row per variant and length, with all that was measured.
+Tables timings_view(const RecordSet& set);
 Tables memory_view(const RecordSet& set);
 Tables records_view(const RecordSet& set);
 /// Speed, memory and accuracy per variant, for a terminal.

@@ -279,6 +279,22 @@ TEST(Bench, InputsAreAFunctionOfTheShape) {
   EXPECT_EQ(BenchInputs(two).tensors[0], a.tensors[0]);
 }
 
+TEST(Bench, TheOracleCanBeAskedForSomeHeads) {
+  const BenchShape shape = small_shape(Pass::kForward);
+  const BenchInputs inputs(shape);
+  const std::vector<Matrix>& tensors = inputs.tensors.front();
+  const std::vector<Weights> weights(2);
+  Workers workers(1);
+  const auto asked_for = [&](std::vector<Index> heads) {
+    return oracle_heads(Registry<Variant>::find("dense"), bench_problem(shape, {}),
+                        {.team = workers.team()}, {2, HeadLayout::kStacked},
+                        {tensors[0], tensors[1], tensors[2]}, weights, {{36, 0}, std::move(heads)});
+  };
+  const MatrixD both = asked_for({0, 1});
+  EXPECT_EQ(asked_for({1}), both.rightCols(8));
+  EXPECT_NE(both.leftCols(8), both.rightCols(8));
+}
+
 TEST(Bench, SampledRowsReachBothEnds) {
   EXPECT_EQ(sampled_rows(1, 64), std::vector<Index>{0});
   EXPECT_EQ(sampled_rows(64, 64).size(), 64U);

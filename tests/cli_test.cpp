@@ -97,7 +97,6 @@ train.evaluation_samples = 16
 TEST_F(Cli, ListsAndShows) {
   const Outcome variants = run("list variants");
   EXPECT_EQ(variants.exit_code, 0);
-  EXPECT_NE(variants.out.find("dense"), std::string::npos);
   for (const char* what : {"variants", "tasks", "presets"}) {
     const auto json =
         nlohmann::json::parse(run(std::string("list --json ") + what).out, nullptr, false);
@@ -106,7 +105,11 @@ TEST_F(Cli, ListsAndShows) {
     ASSERT_TRUE(other.is_array() && !other.empty()) << what << json;
     EXPECT_TRUE(other[0]["name"].is_string());
   }
-  EXPECT_NE(run("show linformer").out.find("rank"), std::string::npos);
+  EXPECT_NE(variants.out.find("other weights  Linear Trans."), std::string::npos) << variants.out;
+  EXPECT_LT(variants.out.find("exact  "), variants.out.find("kernel  ")) << variants.out;
+  const std::string linformer = run("show linformer").out;
+  for (const char* part : {"rank", "exact limit", "key [M, 32]", "E [64, 512]"})
+    EXPECT_NE(linformer.find(part), std::string::npos) << part << linformer;
   EXPECT_NE(run("show recall").out.find("training sample 2"), std::string::npos);
   EXPECT_NE(run("show quick").out.find("[[train]]"), std::string::npos);
   EXPECT_NE(run("--version").out.find("0."), std::string::npos);
@@ -170,7 +173,7 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   EXPECT_EQ(second.out, first.out);
   EXPECT_EQ(run("table runs/small").out, first.out);
 
-  for (const char* view : {"summary", "accuracy", "speed", "memory", "records"}) {
+  for (const char* view : {"summary", "accuracy", "speed", "timings", "memory", "records"}) {
     for (const char* format : {"text", "md", "tex", "csv", "json", "jsonl"}) {
       const Outcome shown =
           run(fmt::format("table runs/small --view {} --format {}", view, format));

@@ -99,6 +99,18 @@ TEST(Preset, ErrorsNameFileLineKeyAndNearest) {
   EXPECT_ERROR(find_preset("nowhere/at_all.toml"), "nowhere/at_all.toml");
 }
 
+TEST(Preset, AllIsEveryVariantThatIsNotNamedOtherwise) {
+  const std::string bench = "[[bench]]\nvariants = ";
+  EXPECT_EQ(read(bench + "\"all\"\n").bench[0].variants, Registry<Variant>::names());
+  std::vector<std::string> expected{"local[window=4]"};
+  for (const std::string& name : Registry<Variant>::names()) {
+    if (name != "local") expected.push_back(name);
+  }
+  EXPECT_EQ(read(bench + "[\"local[window=4]\", \"all\"]\n").bench[0].variants, expected);
+  const Preset preset = select(read(kText), {.variants = {"all"}});
+  EXPECT_EQ(preset.train[0].variants.size(), Registry<Variant>::names().size());
+}
+
 TEST(Preset, SelectionPicksAndAdds) {
   const Preset preset = read(kText);
   const Preset one = select(preset, {.variants = {"linformer"}, .seeds = {7}});

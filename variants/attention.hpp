@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -277,16 +278,26 @@ struct Arithmetic {
   std::string missing{};  // what this machine lacks for it; empty: nothing
 };
 
+/// The survey's classes of mechanisms, in the order of lists; before them exact softmax attention,
+/// behind them attention over a graph's edges, and floors, which no mechanism should fall below.
+inline constexpr std::array kFamilies = {
+    "exact",  "fixed pattern", "learned pattern", "memory", "low rank",
+    "kernel", "recurrence",    "downsampling",    "graph",  "floor"};
+
 /// A registry entry: one per file in variants/. Exactly one of the make functions is set.
 struct Variant {
   static constexpr const char* kKind = "variant";
 
   std::string name;
   std::string summary;  // one line
-  std::string family;   // the survey's class: exact, fixed pattern, low rank, kernel, ...
+  std::string family;   // of kFamilies; a mixture names several: "fixed pattern + memory"
   int year = 0;
   std::string cost;    // time and saved memory as formulas, for people
   std::string source;  // paper and section
+  /// The row of Long Range Arena's tables that it stands for, "Linear Trans."; empty: none.
+  std::string published_row{};
+  /// Whether the mechanism can write a sequence token by token; absent: if it claims causal.
+  std::optional<bool> decode{};
   std::vector<OptionSpec> options{};
   Claims claims{};
   std::function<std::unique_ptr<AttentionHead>(const Setup&, const Options&)> make_head{};
@@ -298,6 +309,8 @@ struct Variant {
   std::function<double(const Problem&)> analytic_bytes{};
   /// Absent: float throughout.
   std::function<Arithmetic(const Options&)> arithmetic{};
+
+  bool can_decode() const { return decode.value_or(claims.causal); }
 
   Arithmetic arithmetic_of(const Options& chosen) const {
     return arithmetic ? arithmetic(chosen) : Arithmetic{};

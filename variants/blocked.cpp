@@ -116,6 +116,7 @@ const Register<Variant> kBlocked{{
     .year = 2022,
     .cost = "4 N M d flops forward, 10 N M d backward (causal: half); saves 8 N bytes a head",
     .source = "Dao et al., FlashAttention, 2022, algorithms 1 and 4",
+    .published_row = "Transformer",
     .options = {choice_option("precision", "float32", {"float32", "bfloat16"},
                               "of the numbers that products multiply; sums are float32")},
     .claims = {.causal = true,

@@ -99,6 +99,7 @@ const Register<Variant> kDense{{
     .year = 2017,
     .cost = "4 N M d flops forward, 8 N M d backward; saves 4 N M bytes a head",
     .source = "Vaswani et al., Attention Is All You Need, 2017, section 3.2.1",
+    .published_row = "Transformer",
     .claims = {.causal = true,
                .cross = true,
                .log_sum_exp = true,

@@ -122,6 +122,7 @@ const Register<Variant> kLinear{{
     .cost = "2 (N + M) d (d + 1) flops forward, twice that backward; "
             "saves 4 (d^2 + d + N) bytes a head",
     .source = "Katharopoulos et al., Transformers are RNNs, 2020, section 3.2",
+    .published_row = "Linear Trans.",
     .claims = {.causal = true,
                .cross = true,
                .convex = true,

@@ -156,6 +156,7 @@ const Register<Variant> kLinformer{{
     .cost = "4 (N + M) rank d flops forward, (10 N + 8 M) rank d backward; "
             "saves 8 (rank d + N) bytes a head",
     .source = "Wang et al., Linformer: Self-Attention with Linear Complexity, 2020, section 4",
+    .published_row = "Linformer",
     .options = {integer_option("rank", 64, 1, 8192, "number of mixtures"),
                 choice_option("sharing", "layer", {"head", "layer", "model"},
                               "who shares E and F: each head its own, a layer's heads, all layers"),

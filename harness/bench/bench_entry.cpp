@@ -94,13 +94,17 @@ void set_status(Record& record, const std::string& status, const std::string& er
   record.error = error;
 }
 
-void refuse_too_large(Record& record, double bytes, double tensor_bytes) {
+void refuse_too_large(Record& record, double bytes, double tensor_bytes, double oracle_bytes) {
   const auto available = static_cast<double>(available_memory_bytes());
-  if (available <= 0 || bytes + tensor_bytes <= available) return;
+  if (available <= 0 || bytes + tensor_bytes + oracle_bytes <= available) return;
+  constexpr double kMebibyte = 1 << 20;
+  std::string beside = fmt::format("{:.0f} MiB of inputs and outputs", tensor_bytes / kMebibyte);
+  if (oracle_bytes > 0) {
+    beside += fmt::format(" and {:.0f} MiB of the oracle", oracle_bytes / kMebibyte);
+  }
   set_status(record, "OOM",
-             fmt::format("needs {:.0f} MiB beside {:.0f} MiB of inputs and outputs, {:.0f} MiB are "
-                         "free",
-                         bytes / 1048576, tensor_bytes / 1048576, available / 1048576));
+             fmt::format("needs {:.0f} MiB beside {}, {:.0f} MiB are free", bytes / kMebibyte,
+                         beside, available / kMebibyte));
 }
 
 void measure_resident_memory(const BenchShape& shape, const std::string& label, Record& record) {
@@ -202,7 +206,7 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.flops = entry.flops;
   const double bytes = analytic_bytes(shape, chosen);
   if (shape.scope == "kernel" && variant.analytic_bytes) record.analytic_bytes = bytes;
-  refuse_too_large(record, bytes, tensor_bytes(shape));
+  refuse_too_large(record, bytes, tensor_bytes(shape), oracle_bytes(shape, variant));
   if (record.status != "OK") return entry;
   measure_resident_memory(shape, label, record);
   if (record.status != "OK") return entry;

@@ -25,7 +25,7 @@ std::string label_of(const BenchVariant& chosen);
 Record blank_record(const BenchShape& shape, const BenchVariant& chosen);
 void set_status(Record& record, const std::string& status, const std::string& error);
 /// OOM where that many bytes are not free, beside those of inputs and outputs.
-void refuse_too_large(Record& record, double bytes, double tensor_bytes);
+void refuse_too_large(Record& record, double bytes, double tensor_bytes, double oracle_bytes = 0);
 /// Runs the pass once in a process of its own; fills rss_peak_bytes, or the status when that
 /// process fails.
 void measure_resident_memory(const BenchShape& shape, const std::string& label, Record& record);

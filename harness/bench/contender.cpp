@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint64_t kBenchSeed = 1;
 constexpr Index kSampledRows = 64;
 constexpr Index kGradientRows = 16;  // the oracle runs on them twice for each tensor
+/// Scores that an oracle may be asked for at once where it makes all of a head, some ns for each.
+constexpr Index kOracleScores = Index{1} << 26;
 
 Heads heads_of(const BenchShape& shape) {
   if (shape.scope == "kernel") return {shape.heads, HeadLayout::kStacked};
@@ -32,16 +34,18 @@ std::uint64_t hash_of(const Matrix& matrix, std::uint64_t hash) {
   return fnv1a(values, hash);
 }
 
-/// Those rows of each head in that order, heads side by side.
-MatrixD rows_of(const Heads& heads, ConstView all, std::span<const Index> rows) {
+/// Those rows of those heads in that order, heads side by side.
+MatrixD rows_of(const Heads& heads, ConstView all, const Sampled& sampled) {
   const Index width = heads.part(all, 0).cols();
-  MatrixD result(static_cast<Index>(rows.size()), heads.count * width);
-  for (Index h = 0; h < heads.count; ++h) {
+  MatrixD result(static_cast<Index>(sampled.rows.size()),
+                 static_cast<Index>(sampled.heads.size()) * width);
+  for (Index at = 0; const Index h : sampled.heads) {
     const ConstView part = heads.part(all, h);
     for (Index i = 0; i < result.rows(); ++i) {
-      result.row(i).segment(h * width, width) =
-          part.row(rows[static_cast<std::size_t>(i)]).cast<double>();
+      result.row(i).segment(at, width) =
+          part.row(sampled.rows[static_cast<std::size_t>(i)]).cast<double>();
     }
+    at += width;
   }
   return result;
 }
@@ -128,27 +132,36 @@ void Contender::run(const Team& team) {
   });
 }
 
+Sampled Contender::sampled(Index most_rows) const {
+  const Claims& claims = variant_.claims;
+  const bool by_rows = !claims.reference && !claims.pattern;
+  const Index heads = std::max(Index{1}, kOracleScores / (shape_.length * shape_.length));
+  return {sampled_rows(shape_.length, most_rows),
+          sampled_rows(heads_.count, by_rows ? heads_.count : heads)};
+}
+
 double Contender::output_error(const Team& team) const {
-  const std::vector<Index> rows = sampled_rows(shape_.length, kSampledRows);
+  const Sampled looked_at = sampled(kSampledRows);
   double error = 0;
   for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
     Call call = call_of(team, sequence);
     const Plan plan = plan_of(team, sequence);
     call.plan = &plan;
-    const MatrixD expected = oracle(call, tensors_of(sequence), weights_.values.data(), rows);
+    const MatrixD expected = oracle(call, tensors_of(sequence), weights_.values.data(), looked_at);
     const Matrix& out = outputs_[static_cast<std::size_t>(sequence)].out;
-    error = std::max(error, max_error(rows_of(heads_, out, rows), expected));
+    error = std::max(error, max_error(rows_of(heads_, out, looked_at), expected));
   }
   return error;
 }
 
 double Contender::gradient_error(const Team& team) {
-  const std::vector<Index> rows = sampled_rows(shape_.length, kGradientRows);
+  const Sampled looked_at = sampled(kGradientRows);
   const Matrix& whole = inputs_.d_out.front();
   Matrix d_out = Matrix::Zero(whole.rows(), whole.cols());
-  for (Index h = 0; h < heads_.count; ++h) {
+  for (const Index h : looked_at.heads) {
     View part = heads_.part(View(d_out), h);
-    for (const Index row : rows) part.row(row) = heads_.part(ConstView(whole), h).row(row);
+    for (const Index row : looked_at.rows)
+      part.row(row) = heads_.part(ConstView(whole), h).row(row);
   }
   Outputs& outputs = outputs_of(0);
   std::ranges::fill(outputs.d_weights, 0.0F);
@@ -174,8 +187,8 @@ double Contender::gradient_error(const Team& team) {
   return directional_error(probed, [&](std::span<const Matrix> moved) {
     const std::vector<ConstView> moved_tensors(moved.begin(), moved.begin() + inputs);
     const float* const weights = moved.size() > tensors.size() ? moved.back().data() : nullptr;
-    const MatrixD out = oracle(call, moved_tensors, weights, rows);
-    return rows_of(heads_, d_out, rows).cwiseProduct(out).sum();
+    const MatrixD out = oracle(call, moved_tensors, weights, looked_at);
+    return rows_of(heads_, d_out, looked_at).cwiseProduct(out).sum();
   });
 }
 
@@ -239,18 +252,26 @@ std::unique_ptr<Contender> make_contender(const BenchShape& shape, const BenchVa
 
 MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
                      const Heads& heads, const HeadInputs& in, std::span<const Weights> weights,
-                     std::span<const Index> rows) {
+                     const Sampled& sampled) {
   const Index width = problem.setup.head_dim;
-  MatrixD out(static_cast<Index>(rows.size()), heads.count * width);
-  for (Index h = 0; h < heads.count; ++h) {
+  MatrixD out(static_cast<Index>(sampled.rows.size()),
+              static_cast<Index>(sampled.heads.size()) * width);
+  for (Index at = 0; const Index h : sampled.heads) {
     const Plan plan = call.plan ? plan_of_head(*call.plan, h) : Plan();
     const Call of_head = call_of_head(call, h, call.team, plan.empty() ? nullptr : &plan);
     const auto parts =
         head_matrices<ConstView>([&](Index slot) { return heads.part(in[slot], h); });
-    out.middleCols(h * width, width) =
-        oracle_out(variant, problem, of_head, parts, weights[static_cast<std::size_t>(h)], rows);
+    out.middleCols(at, width) = oracle_out(variant, problem, of_head, parts,
+                                           weights[static_cast<std::size_t>(h)], sampled.rows);
+    at += width;
   }
   return out;
+}
+
+double oracle_bytes(const BenchShape& shape, const Variant& variant) {
+  constexpr double kMatrices = 2;  // scores, and weights made of them
+  const auto length = static_cast<double>(shape.length);
+  return variant.claims.reference ? kMatrices * sizeof(double) * length * length : 0;
 }
 
 std::vector<Index> sampled_rows(Index length, Index most) {

@@ -32,6 +32,11 @@ struct FlatWeights {
   void initialise();
 };
 
+/// What a comparison with the oracle looks at.
+struct Sampled {
+  std::vector<Index> rows, heads;
+};
+
 class Contender : public Timed {
  public:
   /// For Pass::kBackward the forward pass, whose frames are taken from the team's workspace and
@@ -41,7 +46,8 @@ class Contender : public Timed {
   void run(const Team& team) override;
 
   /// After run(): max |difference| / max |reference| of the outputs to the variant's oracle in
-  /// double precision, over sampled rows of every sequence.
+  /// double precision, over sampled rows of every sequence; of long ones in some heads only, where
+  /// the oracle makes all scores of a head.
   double output_error(const Team& team) const;
   /// Only with a backward pass: largest relative error of the gradients (gradient_probe.hpp)
   /// against central differences of the oracle, for a loss on sampled rows of the first sequence.
@@ -72,7 +78,7 @@ class Contender : public Timed {
                         ConstView d_out) = 0;
   /// What the output [rows, heads * head_dim] must be for these inputs and weights (a flat buffer).
   virtual MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
-                         std::span<const Index> rows) const = 0;
+                         const Sampled& sampled) const = 0;
   /// The plan of the layer in a forward call on that sequence.
   virtual Plan plan_of(const Team& team, Index sequence) const = 0;
 
@@ -93,6 +99,8 @@ class Contender : public Timed {
   FlatWeights weights_;
 
  private:
+  /// At most so many rows, and as many heads as the oracle can be asked for.
+  Sampled sampled(Index most_rows) const;
   const Outputs& of(Index sequence) const { return outputs_[static_cast<std::size_t>(sequence)]; }
 
   const BenchInputs& inputs_;
@@ -122,7 +130,11 @@ std::unique_ptr<Contender> make_layer_contender(const BenchShape& shape,
 /// hold them as `heads` says and one Weights per head; `call` is that of the layer.
 MatrixD oracle_heads(const Variant& variant, const Problem& problem, const Call& call,
                      const Heads& heads, const HeadInputs& in, std::span<const Weights> weights,
-                     std::span<const Index> rows);
+                     const Sampled& sampled);
+
+/// Bytes of what the oracle makes of one head: all its scores, in double, of a variant that is held
+/// against a formula of its own.
+double oracle_bytes(const BenchShape& shape, const Variant& variant);
 
 /// Rows that a comparison with the oracle looks at: all of a short sequence, else `most` spread
 /// evenly, the first and the last among them.

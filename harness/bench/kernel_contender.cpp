@@ -54,9 +54,9 @@ class KernelContender final : public Contender {
   }
 
   MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
-                 std::span<const Index> rows) const override {
+                 const Sampled& sampled) const override {
     return oracle_heads(variant_, problem_, call, heads_, inputs_of(tensors), weights_on(weights),
-                        rows);
+                        sampled);
   }
 
   Plan plan_of(const Team& team, Index sequence) const override {

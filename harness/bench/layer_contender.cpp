@@ -42,7 +42,7 @@ class LayerContender final : public Contender {
   }
 
   MatrixD oracle(const Call& call, std::span<const ConstView> tensors, const float* weights,
-                 std::span<const Index> rows) const override {
+                 const Sampled& sampled) const override {
     const MatrixD x = tensors.front().cast<double>();
     const InputNames names = input_names(*head_);
     std::array<Matrix, kNumInputSlots> inputs;
@@ -53,8 +53,8 @@ class LayerContender final : public Contender {
         [&](Index slot) -> ConstView { return inputs[static_cast<std::size_t>(slot)]; });
     std::vector<Weights> of_heads;
     for (Index h = 0; h < shape_.heads; ++h) of_heads.push_back(weights_of_head(h, weights));
-    const MatrixD heads =
-        oracle_heads(variant_, problem_, call, {shape_.heads}, in, of_heads, rows);
+    const MatrixD heads = oracle_heads(variant_, problem_, call, {shape_.heads}, in, of_heads,
+                                       {sampled.rows, sampled_rows(shape_.heads, shape_.heads)});
     return project(heads, "out", weights);
   }
 

@@ -6,7 +6,9 @@
 
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/conformance/oracle.hpp"
 #include "harness/core/check.hpp"
+#include "harness/model/heads.hpp"
 #include "harness/sweep/environment.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
@@ -50,15 +52,29 @@ void print_slices(const char* title, std::span<const ParameterSpec> specs) {
   }
 }
 
-/// Parameters at a plain setup, so that their shapes can be seen.
-void print_parameters(const Variant& variant, const Options& options) {
+/// Keys and values have M rows, all others N.
+void print_inputs(const AttentionHead& head, Index head_dim) {
+  const InputNames names = input_names(head);
+  for (std::size_t slot = 0; slot < names.size(); ++slot) {
+    if (names[slot].empty()) continue;
+    const char* const rows = slot == 1 || slot == 2 ? "M" : "N";
+    fmt::print("  input      {} [{}, {}] per head\n", names[slot], rows, head_dim);
+  }
+}
+
+/// Inputs, parameters and buffers at a plain setup, so that their shapes can be seen.
+void print_shapes(const Variant& variant, const Options& options) {
   const Setup setup{.num_heads = 2, .head_dim = 32, .model_dim = 64, .max_len = 512};
   std::unique_ptr<Component> component;
-  if (variant.make_head) component = variant.make_head(setup, options);
+  fmt::print("at max_len {}, {} heads of {}:\n", setup.max_len, setup.num_heads, setup.head_dim);
+  if (variant.make_head) {
+    std::unique_ptr<AttentionHead> head = variant.make_head(setup, options);
+    print_inputs(*head, setup.head_dim);
+    component = std::move(head);
+  }
   if (variant.make_layer) component = variant.make_layer(setup, options);
   if (variant.make_encoder) component = variant.make_encoder(setup, options);
-  if (!component || (component->parameters().empty() && component->buffers().empty())) return;
-  fmt::print("at max_len {}, {} heads of {}:\n", setup.max_len, setup.num_heads, setup.head_dim);
+  if (!component) return;
   print_slices("  parameter", component->parameters());
   print_slices("  buffer", component->buffers());
 }
@@ -68,6 +84,9 @@ int show_variant(const NamedOptions& named) {
   const Options options(variant.name, variant.options, named.options);
   fmt::print("{}{}: {}\n", variant.name, options.difference(variant.options), variant.summary);
   fmt::print("family       {}, {}\n", variant.family, variant.year);
+  fmt::print("exactness    {}\n", exactness(variant));
+  fmt::print("decode       {}\n", variant.can_decode() ? "yes" : "no");
+  fmt::print("LRA's row    {}\n", variant.published_row.empty() ? "-" : variant.published_row);
   fmt::print("cost         {}\n", variant.cost);
   fmt::print("source       {}\n", variant.source);
   fmt::print("held to      {}\n", claims_text(variant.claims));
@@ -77,7 +96,7 @@ int show_variant(const NamedOptions& named) {
   if (!variant.options.empty()) {
     fmt::print("options (name, default, range):\n{}", options_text(variant.options));
   }
-  print_parameters(variant, options);
+  print_shapes(variant, options);
   return 0;
 }
 

@@ -51,7 +51,7 @@ void add_table(CLI::App& app, Action& action) {
   command->footer(
       "Examples:\n  arena table runs/quick\n"
       "  arena table runs/quick --view accuracy --format tex\n"
-      "  arena table runs/a runs/b --view speed --filter 'forward' --sort median_ms "
+      "  arena table runs/a runs/b --view timings --filter 'forward' --sort median_ms "
       "--columns variant,length,median_ms --format csv");
   command->callback([arguments, &action] {
     action = [arguments] {

@@ -123,6 +123,18 @@ double estimator_excess(const Estimator& estimator, const ChosenVariant& chosen,
   return excess;
 }
 
+/// Throws unless each part between " + " is a class that lists know.
+void check_family(const std::string& family) {
+  const std::vector<std::string> known(kFamilies.begin(), kFamilies.end());
+  constexpr std::string_view kPlus = " + ";
+  for (std::size_t begin = 0; begin <= family.size();) {
+    const std::size_t end = std::min(family.find(kPlus, begin), family.size());
+    const std::string part = family.substr(begin, end - begin);
+    if (std::ranges::count(known, part) == 0) throw Error(unknown_name("family", part, known));
+    begin = end + kPlus.size();
+  }
+}
+
 }  // namespace
 
 Verdict check_claims(const ChosenVariant& chosen) {
@@ -143,6 +155,8 @@ Verdict check_claims(const ChosenVariant& chosen) {
                                                                   {"source", variant.source}}) {
     check(!text.empty(), "its {} is empty", what);
   }
+  check(variant.year > 0, "its year is {}", variant.year);
+  check_family(variant.family);
   return {.detail = fmt::format("{} exact, {} pattern, {} reference", claims.exact.size(),
                                 claims.pattern ? 1 : 0, claims.reference ? 1 : 0)};
 }

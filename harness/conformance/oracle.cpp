@@ -128,6 +128,13 @@ bool has_oracle(const Variant& variant) {
   return has_softmax_oracle(variant) || variant.claims.reference;
 }
 
+const char* exactness(const Variant& variant) {
+  const Claims& claims = variant.claims;
+  if (always_exact(variant) && !claims.pattern) return "exact";
+  if (!claims.exact.empty() || claims.pattern) return "exact limit";
+  return claims.estimators.empty() ? "other weights" : "approximation";
+}
+
 Visibility softmax_visibility(const Variant& variant, const Problem& problem, const Call& call,
                               Edges& edges) {
   if (!variant.claims.pattern) return {.causal = problem.setup.causal};

@@ -53,6 +53,11 @@ bool has_oracle(const Variant& variant);
 /// applies.
 bool has_softmax_oracle(const Variant& variant);
 
+/// How the variant relates to softmax attention over all keys, by its claims: "exact" (always),
+/// "exact limit" (under some options, weights or edges), "approximation" (its mean over random
+/// keys is known), "other weights" (a formula of its own).
+const char* exactness(const Variant& variant);
+
 /// What a variant with has_softmax_oracle lets each query see: `edges` receives the pattern's, if
 /// it claims one, and must outlive the result.
 Visibility softmax_visibility(const Variant& variant, const Problem& problem, const Call& call,

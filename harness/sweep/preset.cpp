@@ -105,15 +105,20 @@ class TableReader {
   const toml::table& table_;
 };
 
-TrainTable read_train(const TableReader& reader, const std::string& source) {
-  reader.check_keys({"variants", "tasks", "seeds", "model", "train"});
+std::vector<std::string> read_variants(const TableReader& reader) {
   reader.require("variants");
-  reader.require("tasks");
-  TrainTable table{.place = reader.place(), .variants = {}, .tasks = {}};
+  std::vector<std::string> texts;
   reader.for_texts("variants", [&](const std::string& place, const std::string& text) {
     check_variant_text(place, text);
-    table.variants.push_back(text);
+    texts.push_back(text);
   });
+  return every_variant_meant(texts);
+}
+
+TrainTable read_train(const TableReader& reader, const std::string& source) {
+  reader.check_keys({"variants", "tasks", "seeds", "model", "train"});
+  reader.require("tasks");
+  TrainTable table{.place = reader.place(), .variants = read_variants(reader), .tasks = {}};
   reader.for_texts("tasks", [&](const std::string& place, const std::string& text) {
     check_task_text(place, text);
     table.tasks.push_back(text);
@@ -139,12 +144,7 @@ TrainTable read_train(const TableReader& reader, const std::string& source) {
 BenchTable read_bench(const TableReader& reader) {
   reader.check_keys({"variants", "lengths", "pass", "scope", "threads", "heads", "head_dim",
                      "batch", "causal", "repetitions"});
-  reader.require("variants");
-  BenchTable table{.place = reader.place(), .variants = {}};
-  reader.for_texts("variants", [&](const std::string& place, const std::string& text) {
-    check_variant_text(place, text);
-    table.variants.push_back(text);
-  });
+  BenchTable table{.place = reader.place(), .variants = read_variants(reader)};
   const auto check_choice = [](const std::string& place, const std::string& kind,
                                const std::string& text, const std::vector<std::string>& known) {
     if (std::ranges::count(known, text) == 0) {

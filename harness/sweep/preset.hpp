@@ -11,10 +11,13 @@
 
 namespace arena {
 
+/// The variant text that stands for every variant there is.
+inline constexpr const char* kAllVariants = "all";
+
 /// Every variant on every task with every seed and every combination of settings.
 struct TrainTable {
   std::string place{};                           // "quick.toml:12", for messages
-  std::vector<std::string> variants{}, tasks{};  // "linformer[rank=64]"
+  std::vector<std::string> variants{}, tasks{};  // "linformer[rank=64]", without kAllVariants
   std::vector<std::uint64_t> seeds{0};
   std::map<std::string, std::vector<std::string>> settings{};  // "model.layers" -> texts
 };
@@ -57,8 +60,12 @@ struct Selection {
 /// nothing is left.
 Preset select(Preset preset, const Selection& selection);
 
-/// Throws Error, prefixed by `place`, unless `text` is NAME or NAME[key=value,...] of a registered
-/// variant with options it has.
+/// `texts` with every variant at its defaults in the place of kAllVariants, but those that another
+/// text names: "all", "local[window=64]" is every variant once.
+std::vector<std::string> every_variant_meant(const std::vector<std::string>& texts);
+
+/// Throws Error, prefixed by `place`, unless `text` is kAllVariants or NAME or NAME[key=value,...]
+/// of a registered variant with options it has.
 void check_variant_text(const std::string& place, const std::string& text);
 void check_task_text(const std::string& place, const std::string& text);
 /// The same for one setting: "model.layers" or "train.steps" and its text.

@@ -29,6 +29,11 @@ void check_named(const std::string& place, const std::string& text) {
                         named.options);
 }
 
+/// What stands before the options.
+std::string name_of(const std::string& text) {
+  return text.substr(0, text.find('['));
+}
+
 /// Entries that `wanted` picks, as written; texts that pick nothing are added when `add` is set.
 std::vector<std::string> picked(const std::vector<std::string>& entries,
                                 const std::vector<std::string>& wanted, bool add) {
@@ -37,7 +42,7 @@ std::vector<std::string> picked(const std::vector<std::string>& entries,
     const bool bare = text.find('[') == std::string::npos;
     bool found = false;
     for (const std::string& entry : entries) {
-      if (entry != text && !(bare && entry.substr(0, entry.find('[')) == text)) continue;
+      if (entry != text && !(bare && name_of(entry) == text)) continue;
       result.push_back(entry);
       found = true;
     }
@@ -64,8 +69,22 @@ void select_tasks(Preset& preset, const std::vector<std::string>& wanted) {
 
 }  // namespace
 
+std::vector<std::string> every_variant_meant(const std::vector<std::string>& texts) {
+  std::vector<std::string> result;
+  for (const std::string& text : texts) {
+    if (text != kAllVariants) {
+      result.push_back(text);
+      continue;
+    }
+    for (const std::string& name : Registry<Variant>::names()) {
+      if (std::ranges::count(texts, name, name_of) == 0) result.push_back(name);
+    }
+  }
+  return result;
+}
+
 void check_variant_text(const std::string& place, const std::string& text) {
-  check_named<Variant>(place, text);
+  if (text != kAllVariants) check_named<Variant>(place, text);
 }
 
 void check_task_text(const std::string& place, const std::string& text) {
@@ -83,17 +102,14 @@ void check_setting(const std::string& place, const std::string& key, const std::
 
 Preset select(Preset preset, const Selection& selection) {
   for (const std::string& variant : selection.variants) check_variant_text("", variant);
+  const std::vector<std::string> variants = every_variant_meant(selection.variants);
   if (!selection.tasks.empty()) select_tasks(preset, selection.tasks);
   for (TrainTable& table : preset.train) {
-    if (!selection.variants.empty()) {
-      table.variants = picked(table.variants, selection.variants, true);
-    }
+    if (!variants.empty()) table.variants = picked(table.variants, variants, true);
     if (!selection.seeds.empty()) table.seeds = selection.seeds;
   }
   for (BenchTable& table : preset.bench) {
-    if (!selection.variants.empty()) {
-      table.variants = picked(table.variants, selection.variants, true);
-    }
+    if (!variants.empty()) table.variants = picked(table.variants, variants, true);
     if (!selection.lengths.empty()) table.lengths = selection.lengths;
   }
   check(!preset.train.empty() || !preset.bench.empty(), "preset {}: nothing is selected",

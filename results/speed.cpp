@@ -1,0 +1,196 @@
+// The speed view: how time grows with length, against the variant's own count of work and against
+// exact attention.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "results/statistics.hpp"
+#include "results/views.hpp"
+
+namespace arena {
+namespace {
+
+constexpr double kPercent = 0.01;
+constexpr double kMillisecond = 1e6;
+constexpr double kConfidence = 0.95;
+constexpr const char* kBaseline = "blocked";
+
+constexpr const char* kSlopeNote =
+    "slope: of log time against log of the variant's own flops over lengths, low and high: its 95 "
+    "% interval; short: lengths left out of it, whose call takes less than 1 ms.";
+constexpr const char* kBreakEvenNote =
+    "beats blocked: from which length on it takes less time, between measured lengths by a line in "
+    "log-log.";
+
+/// A variant of a shape: its record, or null, in each of the shape's groups.
+struct Series {
+  const Shape* shape;
+  std::string variant;
+  std::vector<const Record*> records;
+
+  Series(const RecordSet& set, const Shape& of, std::string name)
+      : shape(&of), variant(std::move(name)) {
+    for (const TimeGroup& group : of) records.push_back(record_of(set, group, variant));
+  }
+
+  /// The baseline beside which the record at this place was measured; null where none was.
+  const Record* baseline(std::size_t at) const {
+    return records[at] ? (*shape)[at].baseline_of(*records[at], kBaseline) : nullptr;
+  }
+
+  /// Some number of the record over the same number of the baseline.
+  std::optional<double> relative(std::size_t at, std::optional<double> Record::*member) const {
+    const Record* const base = baseline(at);
+    if (!base || !(records[at]->*member) || (base->*member).value_or(0) <= 0) return std::nullopt;
+    return *(records[at]->*member) / *(base->*member);
+  }
+};
+
+std::vector<Series> series_of(const RecordSet& set, const Shape& shape) {
+  std::vector<Series> all;
+  for (const std::string& variant : variants_of(set, shape)) all.emplace_back(set, shape, variant);
+  return all;
+}
+
+/// Slope, both ends of its interval, and the lengths that were too short to count.
+std::vector<GridCell> slope_cells(const Series& series) {
+  std::vector<double> flops, times;
+  std::vector<Index> left_out;
+  for (const Record* record : series.records) {
+    if (!record || !record->time_ns_median || record->flops.value_or(0) <= 0) continue;
+    if (*record->time_ns_median < kMillisecond) {
+      left_out.push_back(record->length);
+      continue;
+    }
+    flops.push_back(std::log(*record->flops));
+    times.push_back(std::log(*record->time_ns_median));
+  }
+  std::vector<GridCell> cells(3, words("-"));
+  if (flops.size() > 1 && std::ranges::max(flops) > std::ranges::min(flops)) {
+    const Line line = fit_line(flops, times);
+    cells[0] = fixed(line.slope, 3);
+    if (line.freedom > 0) {
+      const double half = student_t(kConfidence, line.freedom) * line.slope_error;
+      cells[1] = fixed(line.slope - half, 3);
+      cells[2] = fixed(line.slope + half, 3);
+    }
+  }
+  cells.push_back(words(left_out.empty() ? "-" : fmt::format("{}", fmt::join(left_out, " "))));
+  return cells;
+}
+
+/// From which length on the series takes less time than the baseline: a number, or words where that
+/// is not so at the longest.
+GridCell break_even_cell(const Series& series) {
+  std::vector<double> lengths, ratios;  // logarithms
+  for (std::size_t at = 0; at < series.records.size(); ++at) {
+    const auto ratio = series.relative(at, &Record::time_ns_median);
+    if (!ratio || series.records[at] == series.baseline(at)) continue;
+    lengths.push_back(std::log(static_cast<double>(series.records[at]->length)));
+    ratios.push_back(std::log(*ratio));
+  }
+  if (ratios.empty()) return words("-");
+  const bool ahead = ratios.back() < 0;
+  for (std::size_t i = ratios.size() - 1; i > 0; --i) {
+    if ((ratios[i - 1] < 0) == ahead) continue;
+    const double part = ratios[i - 1] / (ratios[i - 1] - ratios[i]);
+    const double crossing = std::exp(lengths[i - 1] + part * (lengths[i] - lengths[i - 1]));
+    return ahead ? whole(crossing) : words(fmt::format("only up to {:.0f}", crossing));
+  }
+  if (ahead) return words("always");
+  return words(fmt::format("never up to {:.0f}", std::exp(lengths.back())));
+}
+
+std::vector<std::string> columns_of(const Shape& shape, const std::string& prefix) {
+  std::vector<std::string> columns;
+  for (const TimeGroup& group : shape) columns.push_back(fmt::format("{}{}", prefix, group.length));
+  return columns;
+}
+
+void append(std::vector<std::string>& to, const std::vector<std::string>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+bool compares(const Series& series) {
+  for (std::size_t at = 0; at < series.records.size(); ++at) {
+    if (series.baseline(at)) return true;
+  }
+  return false;
+}
+
+Grid times_grid(const std::vector<Series>& all, const Shape& shape, bool compared) {
+  Grid grid{.title = fmt::format("Speed: median ms ({})", shape.front().shape),
+            .columns = {"variant"},
+            .rows = {}};
+  append(grid.columns, columns_of(shape, ""));
+  append(grid.columns, {"slope", "low", "high", "short"});
+  if (compared) grid.columns.emplace_back("beats blocked");
+  for (const Series& series : all) {
+    std::vector<GridCell> row{words(series.variant)};
+    for (const Record* record : series.records) {
+      row.push_back(record ? or_status(*record, number(record->time_ns_median, kMillisecond))
+                           : words("-"));
+    }
+    for (GridCell& cell : slope_cells(series)) row.push_back(std::move(cell));
+    if (compared) row.push_back(break_even_cell(series));
+    grid.rows.push_back(std::move(row));
+  }
+  return grid;
+}
+
+Grid relative_grid(const std::vector<Series>& all, const Shape& shape) {
+  Grid grid{
+      .title = fmt::format("Time and flops as parts of those of blocked ({})", shape.front().shape),
+      .columns = {"variant"},
+      .rows = {}};
+  append(grid.columns, columns_of(shape, "time "));
+  append(grid.columns, columns_of(shape, "flops "));
+  for (const Series& series : all) {
+    std::vector<GridCell> row{words(series.variant)};
+    for (const auto member : {&Record::time_ns_median, &Record::flops}) {
+      for (std::size_t at = 0; at < series.records.size(); ++at) {
+        row.push_back(number(series.relative(at, member)));
+      }
+    }
+    grid.rows.push_back(std::move(row));
+  }
+  return grid;
+}
+
+Grid peak_grid(const std::vector<Series>& all, const Shape& shape) {
+  Grid grid{.title = fmt::format("% of the peak multiply-add rate ({})", shape.front().shape),
+            .columns = {"variant"},
+            .rows = {}};
+  append(grid.columns, columns_of(shape, ""));
+  for (const Series& series : all) {
+    std::vector<GridCell> row{words(series.variant)};
+    for (const Record* record : series.records) {
+      row.push_back(number(record ? record->share_of_peak : std::nullopt, kPercent));
+    }
+    grid.rows.push_back(std::move(row));
+  }
+  return grid;
+}
+
+}  // namespace
+
+Tables speed_view(const RecordSet& set) {
+  Tables tables;
+  bool any_compared = false;
+  for (const Shape& shape : shapes_of(set)) {
+    const std::vector<Series> all = series_of(set, shape);
+    const bool compared = std::ranges::any_of(all, compares);
+    tables.grids.push_back(times_grid(all, shape, compared));
+    if (compared) tables.grids.push_back(relative_grid(all, shape));
+    tables.grids.push_back(peak_grid(all, shape));
+    any_compared = any_compared || compared;
+  }
+  if (!tables.grids.empty()) tables.notes.emplace_back(kSlopeNote);
+  if (any_compared) tables.notes.emplace_back(kBreakEvenNote);
+  return tables;
+}
+
+}  // namespace arena
