@@ -251,10 +251,10 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
     }
     EXPECT_EQ(mask.covered(), count);
     const Range queries{c.extents.query_len / 3, c.extents.query_len / 3 + 1};
-    const Range keys = mask.keys_of(queries);
+    const Range keys = mask.keys_of(queries, {0, c.extents.key_len});
     for (Index j = 0; j < c.extents.key_len; ++j) {
       EXPECT_EQ(sees(c, queries.begin, j), keys.begin <= j && j < keys.end);
-      const Range seen_by = mask.queries_of({j, j + 1});
+      const Range seen_by = mask.queries_of({j, j + 1}, {0, c.extents.query_len});
       EXPECT_EQ(sees(c, queries.begin, j),
                 seen_by.begin <= queries.begin && queries.begin < seen_by.end);
     }

@@ -35,7 +35,8 @@ bf16::FloatRows float_rows(const ConstView& from, Range rows) {
 /// Key in pack_rows, value in pack_row_pairs.
 struct PackedKeys {
   PackedKeys(const Team& team, const HeadInputs& in) {
-    const Index key_len = in.key.rows(), head_dim = in.key.cols();
+    const Index head_dim = in.key.cols();
+    key_len = in.key.rows();
     key_width = bf16::pair_width(head_dim);
     value_width = round_up(head_dim, bf16::kPackWidth);
     key = team.workspace().take<Pair>(key_pairs(key_len, head_dim)).data();
@@ -46,20 +47,19 @@ struct PackedKeys {
       bf16::pack_row_pairs(float_rows(in.value, keys), value + keys.begin / 2 * value_width);
     });
   }
-  static Index bytes(Index key_len, Index head_dim) {
-    return stored_bytes<Pair>(key_pairs(key_len, head_dim)) +
-           stored_bytes<Pair>(value_pairs(key_len, head_dim));
+  static Index bytes(Index count, Index head_dim) {
+    return stored_bytes<Pair>(key_pairs(count, head_dim)) +
+           stored_bytes<Pair>(value_pairs(count, head_dim));
   }
 
   Pair *key, *value;
+  Index key_len;
   Index key_width, value_width;  // pairs per row of each
 
  private:
-  static Index key_pairs(Index key_len, Index head_dim) {
-    return key_len * bf16::pair_width(head_dim);
-  }
-  static Index value_pairs(Index key_len, Index head_dim) {
-    return (key_len + 1) / 2 * round_up(head_dim, bf16::kPackWidth);
+  static Index key_pairs(Index count, Index head_dim) { return count * bf16::pair_width(head_dim); }
+  static Index value_pairs(Index count, Index head_dim) {
+    return (count + 1) / 2 * round_up(head_dim, bf16::kPackWidth);
   }
 };
 
@@ -93,7 +93,7 @@ class QueryTile {
 
   void run(Range queries, const HeadOutputs& outputs, View& statistics) {
     start(queries);
-    const Range hull = mask_.keys_of(queries);
+    const Range hull = mask_.keys_of(queries, {0, keys_.key_len});
     for (Index j = hull.begin - hull.begin % 2; j < hull.end; j += kKeyBlock) {
       visit({j, std::min(j + kKeyBlock, hull.end)});
     }
@@ -123,7 +123,7 @@ class QueryTile {
   void visit(Range block) {
     for (Index g = 0; g < count_; ++g) {
       const Group& group = groups_[g];
-      Range seen = intersection(mask_.keys_of(group.queries), block);
+      Range seen = mask_.keys_of(group.queries, block);
       if (seen.empty()) continue;
       seen.begin -= seen.begin % 2;  // values stand in pairs; the mask hides a key too many
       const Cover cover = mask_.cover(group.queries, seen);

@@ -11,6 +11,7 @@
 
 #include <numbers>
 
+#include "harness/layers/product.hpp"
 #include "variants/engine/softmax_weft.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
@@ -59,6 +60,7 @@ struct BackwardProblem {
   const float* shift;  // [query_len]
   float scale;
   HeadGrads d_in;
+  Output output;
 };
 
 /// The part of d_query (not yet scaled) that one chunk of keys gives.
@@ -128,15 +130,18 @@ class KeyBlock {
     std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
   }
 
+  /// Whether any pair of `queries` and this block's keys is seen.
+  bool sees(Range queries) const { return !problem_.mask.keys_of(queries, keys_).empty(); }
+
   /// Adds what the pairs of `queries` and this block's keys give; their rows stand in query, d_out.
   void visit(Range queries, const Rows& query, const Rows& d_out, const QueryPart& d_query) {
+    if (!sees(queries)) return;
     const Cover cover = problem_.mask.cover(queries, keys_);
-    if (cover == Cover::kNone) return;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Range keys{keys_.begin + panel * kTileLanes,
                        std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
       Range& seen = seen_[panel];
-      seen = intersection(problem_.mask.queries_of(keys), queries);
+      seen = problem_.mask.queries_of(keys, queries);
       if (seen.empty()) continue;
       // in whole steps: the mask hides the scores of those that see nothing
       seen.begin -= (seen.begin - queries.begin) % kQueryStep;
@@ -157,20 +162,27 @@ class KeyBlock {
     for (Index i = queries.begin; i < queries.end; i += step) add_query(i, step, queries, d_query);
   }
 
-  /// Writes d_key and d_value.
+  /// Writes d_key and d_value, or adds to them.
   void finish() const {
-    View d_key = problem_.d_in.key, d_value = problem_.d_in.value;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
       const Index count = std::min(kTileLanes, keys_.end - first);
-      copy_transposed(d_key_t_ + place, kTileLanes, head_dim_, count, problem_.scale,
-                      d_key.data() + first * d_key.outerStride(), d_key.outerStride());
-      copy_transposed(d_value_t_ + place, kTileLanes, head_dim_, count, 1,
-                      d_value.data() + first * d_value.outerStride(), d_value.outerStride());
+      write(d_key_t_ + place, problem_.scale, problem_.d_in.key.row_slice(first, count));
+      write(d_value_t_ + place, 1, problem_.d_in.value.row_slice(first, count));
     }
   }
 
  private:
+  void write(const float* from, float factor, View to) const {
+    if (problem_.output == Output::kOverwrite) {
+      copy_transposed(from, kTileLanes, head_dim_, to.rows(), factor, to.data(), to.outerStride());
+      return;
+    }
+    // the keys are not needed any more
+    copy_transposed(from, kTileLanes, head_dim_, to.rows(), factor, key_t_, head_dim_);
+    to += ConstView(key_t_, to.rows(), head_dim_);
+  }
+
   /// kTileLanes keys of the block and the queries that see some of them.
   struct Panel {
     Index index;
@@ -187,7 +199,6 @@ class KeyBlock {
   /// d_query of the `step` queries from i += d_s key, over the runs of panels that they see.
   void add_query(Index i, Index step, Range tile, const QueryPart& d_query) const {
     const Index count = std::min(step, tile.end - i);
-    const Range visible = problem_.mask.keys_of({i, i + count});
     const auto seen = [&](Index panel) {
       return panel * kTileLanes < keys_.size() && seen_[panel].begin <= i && i < seen_[panel].end;
     };
@@ -197,7 +208,7 @@ class KeyBlock {
       while (panel + 1 < kPanels && seen(panel + 1)) ++panel;
       const Range run{keys_.begin + first * kTileLanes,
                       std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
-      const Range keys = intersection(visible, run);
+      const Range keys = problem_.mask.keys_of({i, i + count}, run);
       if (keys.empty()) continue;
       const Index j = keys.begin - keys_.begin;
       const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;

@@ -23,7 +23,6 @@ using simd::Vec;
 
 constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
 constexpr float kHeadroom = 8;  // in units of log2
-constexpr float kUnset = std::numeric_limits<float>::lowest();
 
 template <int Vectors>
 struct Lanes {
@@ -71,8 +70,26 @@ class QueryGroup {
     pack_transposed(query, queries.begin, queries.size(), scale * std::numbers::log2e_v<float>,
                     query_);
     std::fill_n(out_, round_up(head_dim_, kTileRows) * kTileLanes, 0.0F);
-    std::fill_n(reference_, kTileLanes, kUnset);
+    std::fill_n(reference_, kTileLanes, kNoReference);
     std::fill_n(sum_, kTileLanes, 0.0F);
+  }
+
+  /// After start(): goes on from the softmax over other keys that these rows hold.
+  void resume(const ConstView& out, const ConstView& statistics) {
+    const Index first = queries_.begin, count = queries_.size();
+    alignas(kAlignment) float log2_sum[kTileLanes] = {};
+    std::copy_n(statistics.data() + first, count, reference_);
+    std::copy_n(statistics.data() + statistics.outerStride() + first, count, log2_sum);
+    pack_transposed(out, first, count, 1, out_);
+    for (Index lane = 0; lane < kTileLanes; lane += simd::kWidth) {
+      const auto is_unset = simd::load(reference_ + lane) == Vec(kNoReference);
+      const Vec sum = simd::select(is_unset, Vec(0.0F), simd::exp2(simd::load(log2_sum + lane)));
+      simd::store(sum_ + lane, sum);
+      for (Index d = 0; d < head_dim_; ++d) {
+        float* const place = out_ + d * kTileLanes + lane;
+        simd::store(place, simd::load(place) * sum);
+      }
+    }
   }
 
   /// scores[j][:] = <key_j, query> - reference; returns the largest of each lane.
@@ -81,8 +98,8 @@ class QueryGroup {
     Lanes<Vectors> maxima, start;
     for (int c = 0; c < Vectors; ++c) {
       const Vec reference = simd::load(reference_ + c * simd::kWidth), zero(0.0F);
-      start.at[c] = simd::select(reference == Vec(kUnset), zero, zero - reference);
-      maxima.at[c] = Vec(kUnset);
+      start.at[c] = simd::select(reference == Vec(kNoReference), zero, zero - reference);
+      maxima.at[c] = Vec(kNoReference);
     }
     for (Index j = 0; j < count; j += kTileRows) {
       Accumulators<Vectors> tile;
@@ -101,7 +118,7 @@ class QueryGroup {
   template <int Vectors>
   static Lanes<Vectors> maxima_of(const float* scores, Index count) {
     Lanes<Vectors> maxima;
-    for (Vec& x : maxima.at) x = Vec(kUnset);
+    for (Vec& x : maxima.at) x = Vec(kNoReference);
     for (Index j = 0; j < count; ++j) {
       for (int c = 0; c < Vectors; ++c) {
         maxima.at[c] =
@@ -115,7 +132,7 @@ class QueryGroup {
   /// it; `block` then tells how to rescale what the group has.
   template <int Vectors>
   void move_reference(const Lanes<Vectors>& maxima, float* scores, BlockSum& block) const {
-    const Vec zero(0.0F), one(1.0F), unset(kUnset), headroom(kHeadroom);
+    const Vec zero(0.0F), one(1.0F), unset(kNoReference), headroom(kHeadroom);
     Lanes<Vectors> shifts;
     for (int c = 0; c < Vectors; ++c) {
       const Vec maximum = maxima.at[c];
@@ -202,7 +219,7 @@ class QueryGroup {
   Range queries_{};
   float* query_ = nullptr;      // [head_dim][kTileLanes]
   float* out_ = nullptr;        // [head_dim in whole register tiles][kTileLanes]
-  float* reference_ = nullptr;  // [kTileLanes]; kUnset until the row has seen a key
+  float* reference_ = nullptr;  // [kTileLanes]; kNoReference until the row has seen a key
   float* sum_ = nullptr;        // [kTileLanes]
 };
 

@@ -27,14 +27,13 @@ Range BandMask::visible(Index query) const {
           std::min(extents_.key_len, position + after_ + 1)};
 }
 
-Range BandMask::keys_of(Range queries) const {
-  return {visible(queries.begin).begin, visible(queries.end - 1).end};
+Range BandMask::keys_of(Range queries, Range within) const {
+  return intersection({visible(queries.begin).begin, visible(queries.end - 1).end}, within);
 }
 
-Range BandMask::queries_of(Range keys) const {
+Range BandMask::queries_of(Range keys, Range within) const {
   const Index offset = extents_.key_len - extents_.query_len;
-  return {std::max(Index{0}, keys.begin - after_ - offset),
-          std::min(extents_.query_len, keys.end + before_ - offset)};
+  return intersection({keys.begin - after_ - offset, keys.end + before_ - offset}, within);
 }
 
 Cover BandMask::cover(Range queries, Range keys) const {

@@ -28,15 +28,14 @@ struct ScoreTile {
   Index key_stride;
 };
 
-/// Ranges given to these functions are not empty and lie within the lengths. A pattern that is not
-/// a band (blocks, global positions) gives hulls, decides tile by tile in cover(), and hides
-/// elements.
+/// Ranges given to these functions are not empty and lie within the lengths.
 class TileMask {
  public:
   virtual ~TileMask() = default;
-  /// The smallest range outside which no query of `queries` sees a key; and the transpose.
-  virtual Range keys_of(Range queries) const = 0;
-  virtual Range queries_of(Range keys) const = 0;
+  /// A part of `within`, the smaller the better, outside which no query of `queries` sees a key of
+  /// it; and the transpose.
+  virtual Range keys_of(Range queries, Range within) const = 0;
+  virtual Range queries_of(Range keys, Range within) const = 0;
   /// Whether none, some or all of the pairs of a tile are seen; kSome is always a right answer.
   virtual Cover cover(Range queries, Range keys) const = 0;
   /// Writes minus infinity to the scores of the tile's pairs that are not seen.
@@ -44,15 +43,15 @@ class TileMask {
 };
 
 /// Query i, standing at key position p = i + key_len - query_len, sees the keys p - before ..
-/// p + after.
+/// p + after. One of them may be negative: then it does not see its own position.
 class BandMask final : public TileMask {
  public:
   BandMask(const Extents& extents, Index before, Index after);
   static BandMask full(const Extents& extents);
   static BandMask causal(const Extents& extents);
 
-  Range keys_of(Range queries) const override;
-  Range queries_of(Range keys) const override;
+  Range keys_of(Range queries, Range within) const override;
+  Range queries_of(Range keys, Range within) const override;
   Cover cover(Range queries, Range keys) const override;
   void hide(Range queries, Range keys, ScoreTile scores) const override;
   bool sees(Index query, Index key) const;

@@ -8,6 +8,8 @@
 // Time follows what the mask covers; memory is O(query_len head_dim) in backward, constant in
 // forward. Results do not depend on the number of threads. Any lengths and any head_dim from 1.
 
+#include <limits>
+
 #include "variants/attention.hpp"
 #include "variants/engine/tile_mask.hpp"
 
@@ -16,6 +18,8 @@ namespace arena {
 /// What forward leaves for backward, [2, query_len], in units of log2: a reference near each row's
 /// largest score, and log2 of the row sum over it. p = 2^(s log2(e) - reference - log2_sum) keeps
 /// its accuracy at large scores, where one rounded log-sum-exp would not.
+/// The reference of a row that has seen no key.
+constexpr float kNoReference = std::numeric_limits<float>::lowest();
 constexpr Index softmax_statistics_bytes(Index query_len) {
   return stored_bytes<float>(2 * query_len);
 }
@@ -25,10 +29,21 @@ constexpr Index softmax_statistics_bytes(Index query_len) {
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics);
 
+/// The same, going on from what outputs and statistics hold: the softmax over other keys of the
+/// same queries, which it merges with that over these.
+void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                         HeadOutputs outputs, View statistics);
+
 /// Overwrites d_in. In parallel over chunks of keys, whose d_query parts are added in order.
 void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                       const HeadOutputGrads& d_outputs, const ConstView& statistics,
                       HeadGrads d_in);
+
+/// The same, adding to d_in. Of a softmax over several sets of keys each set is a call of its own,
+/// with the statistics and outputs of the whole: no other rule is needed.
+void softmax_backward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                          const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                          HeadGrads d_in);
 
 /// Keys per chunk of backward.
 Index softmax_chunk_len(Index key_len);

@@ -51,9 +51,10 @@ class KeyBlocks {
     for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
       blocks_[count++].start({j, std::min(j + kKeyBlock, keys.end)});
     }
-    const Range hull = problem_.mask.queries_of(keys);
+    const Range hull = problem_.mask.queries_of(keys, {0, problem_.in.query.rows()});
     for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
       const Range queries{i, std::min(i + kQueryTile, hull.end)};
+      if (problem_.mask.keys_of(queries, keys).empty()) continue;
       const Rows query = contiguous_rows(problem_.in.query, i, queries.size(), space_.query);
       const Rows d_out = contiguous_rows(problem_.d_outputs.out, i, queries.size(), space_.d_out);
       for (Index b = 0; b < count; ++b) blocks_[b].visit(queries, query, d_out, d_query);
@@ -84,23 +85,14 @@ void add_part(const QueryPart& part, float scale, View d_query) {
   }
 }
 
-}  // namespace
-
-Index softmax_chunk_len(Index key_len) {
-  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kChunkMin));
+/// What may see a chunk of keys: it has these rows of d_query to itself.
+Range seen_by_chunk(const TileMask& mask, Index chunk, const Extents& extents) {
+  return mask.queries_of(chunk_keys(chunk, extents.key_len), {0, extents.query_len});
 }
 
-Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
-  Index reach = 0;
-  for (Index c = 0; c < chunk_count(extents.key_len); ++c) {
-    reach = std::max(reach, mask.queries_of(chunk_keys(c, extents.key_len)).size());
-  }
-  return reach;
-}
-
-void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                      const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                      HeadGrads d_in) {
+void backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+              const HeadOutputGrads& d_outputs, const ConstView& statistics, HeadGrads d_in,
+              Output output) {
   const Extents extents{in.query.rows(), in.key.rows()};
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
@@ -110,18 +102,17 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
     row_shift = d_outputs.out.row(i).dot(d_outputs.forward_out.row(i));
     if (!d_outputs.log_sum_exp.empty()) row_shift -= d_outputs.log_sum_exp(i, 0);
   }
-  const BackwardProblem problem{in, d_outputs, mask, statistics, shift.data(), scale, d_in};
+  const BackwardProblem problem{in, d_outputs, mask, statistics, shift.data(), scale, d_in, output};
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(team.size(), extents.key_len);
   const Index width = round_up(in.query.cols(), simd::kWidth);
   const Index part_size = softmax_chunk_reach(mask, extents) * width;
   float* const parts = workspace.take<float>(at_once * part_size).data();
-  d_in.query.setZero();
+  if (output == Output::kOverwrite) d_in.query.setZero();
   for (Index first = 0; first < chunks; first += at_once) {
     const Index count = std::min(at_once, chunks - first);
     const auto part = [&](Index slot) {
-      const Range keys = chunk_keys(first + slot, extents.key_len);
-      return QueryPart{mask.queries_of(keys), parts + slot * part_size, width};
+      return QueryPart{seen_by_chunk(mask, first + slot, extents), parts + slot * part_size, width};
     };
     team.for_each(count, [&](Index slot, const Team& worker) {
       const Range keys = chunk_keys(first + slot, extents.key_len);
@@ -129,6 +120,32 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
     });
     for (Index slot = 0; slot < count; ++slot) add_part(part(slot), scale, d_in.query);
   }
+}
+
+}  // namespace
+
+Index softmax_chunk_len(Index key_len) {
+  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kChunkMin));
+}
+
+Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
+  Index reach = 0;
+  for (Index c = 0; c < chunk_count(extents.key_len); ++c) {
+    reach = std::max(reach, seen_by_chunk(mask, c, extents).size());
+  }
+  return reach;
+}
+
+void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                      const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                      HeadGrads d_in) {
+  backward(team, in, scale, mask, d_outputs, statistics, d_in, Output::kOverwrite);
+}
+
+void softmax_backward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                          const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                          HeadGrads d_in) {
+  backward(team, in, scale, mask, d_outputs, statistics, d_in, Output::kAdd);
 }
 
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,

@@ -1,6 +1,7 @@
 // Forward of tiled softmax attention: the order of the work. What one group of queries does with a
 // block of keys stands in softmax_query_group.hpp.
 
+#include "harness/layers/product.hpp"
 #include "variants/engine/softmax_query_group.hpp"
 
 namespace arena {
@@ -18,8 +19,9 @@ Index group_count(Index query_len) {
 
 class QueryTile {
  public:
-  QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale)
-      : in_(in), mask_(mask), scale_(scale), head_dim_(in.query.cols()) {
+  QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale,
+            Output output)
+      : in_(in), mask_(mask), scale_(scale), output_(output), head_dim_(in.query.cols()) {
     const Index groups = group_count(in.query.rows()), width = round_up(head_dim_, kTileRows);
     for (Index g = 0; g < groups; ++g) groups_[g].take(workspace, head_dim_);
     key_space_ = workspace.take<float>(kKeyBlock * width).data();
@@ -36,14 +38,17 @@ class QueryTile {
   }
 
   void run(Range queries, const HeadOutputs& outputs, View& statistics) {
+    const Range hull = mask_.keys_of(queries, {0, in_.key.rows()});
+    if (hull.empty() && output_ == Output::kAdd) return;
     count_ = (queries.size() + kTileLanes - 1) / kTileLanes;
     for (Index g = 0; g < count_; ++g) {
       const Index begin = queries.begin + g * kTileLanes;
       groups_[g].start(in_.query, {begin, std::min(begin + kTileLanes, queries.end)}, scale_);
+      if (output_ == Output::kAdd) groups_[g].resume(outputs.out, statistics);
     }
-    const Range hull = mask_.keys_of(queries);
     for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
-      visit({j, std::min(j + kKeyBlock, hull.end)});
+      const Range block{j, std::min(j + kKeyBlock, hull.end)};
+      if (!mask_.keys_of(queries, block).empty()) visit(block);
     }
     flush<kTileVectors>();
     for (Index g = 0; g < count_; ++g) groups_[g].finish(outputs, statistics);
@@ -64,7 +69,7 @@ class QueryTile {
         contiguous_rows(in_.value, block.begin, block.size(), turns_[0].value_space);
     for (Index g = 0; g < count_; ++g) {
       const QueryGroup& group = groups_[g];
-      const Range hull = intersection(mask_.keys_of(group.queries()), block);
+      const Range hull = mask_.keys_of(group.queries(), block);
       if (hull.empty()) continue;
       // in whole register tiles: the mask hides the scores that are too many
       const Range seen{
@@ -126,6 +131,7 @@ class QueryTile {
   const HeadInputs& in_;
   const TileMask& mask_;
   float scale_;
+  Output output_;
   Index head_dim_;
   Index count_ = 0;
   QueryGroup groups_[kGroupsMax];
@@ -134,16 +140,26 @@ class QueryTile {
   Pending pending_{};
 };
 
+void forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+             HeadOutputs outputs, View statistics, Output output) {
+  const Index query_len = in.query.rows(), tile_len = group_count(query_len) * kTileLanes;
+  team.for_each((query_len + tile_len - 1) / tile_len, [&](Index t, const Team& worker) {
+    const WorkspaceScope scope(worker.workspace());
+    QueryTile tile(worker.workspace(), in, mask, scale, output);
+    tile.run({t * tile_len, std::min((t + 1) * tile_len, query_len)}, outputs, statistics);
+  });
+}
+
 }  // namespace
 
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics) {
-  const Index query_len = in.query.rows(), tile_len = group_count(query_len) * kTileLanes;
-  team.for_each((query_len + tile_len - 1) / tile_len, [&](Index t, const Team& worker) {
-    const WorkspaceScope scope(worker.workspace());
-    QueryTile tile(worker.workspace(), in, mask, scale);
-    tile.run({t * tile_len, std::min((t + 1) * tile_len, query_len)}, outputs, statistics);
-  });
+  forward(team, in, scale, mask, outputs, statistics, Output::kOverwrite);
+}
+
+void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
+                         HeadOutputs outputs, View statistics) {
+  forward(team, in, scale, mask, outputs, statistics, Output::kAdd);
 }
 
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {

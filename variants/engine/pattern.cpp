@@ -1,0 +1,154 @@
+#include "variants/engine/pattern.hpp"
+
+#include <cmath>
+
+namespace arena {
+namespace {
+
+const TileMask& mask_of(const PatternPart& part) {
+  return std::visit([](const auto& mask) -> const TileMask& { return mask; }, part.mask);
+}
+
+/// body(part, team, output) for all parts; output: whether they start or add to what is there.
+template <class Body>
+void for_parts(const Team& team, const Pattern& pattern, Index length, const Body& body) {
+  for (Index stage = 0; stage < pattern.stages(); ++stage) {
+    const Output output = stage == 0 ? Output::kOverwrite : Output::kAdd;
+    team.for_each(pattern.parts(stage, length), [&](Index p, const Team& worker) {
+      body(pattern.part(stage, p, length), worker, output);
+    });
+  }
+}
+
+struct PatternScratch {
+  SoftmaxScratch forward, backward;
+};
+
+/// Of one head, without statistics.
+PatternScratch scratch_of(const Pattern& pattern, Index length, Index head_dim, Index workers,
+                          bool saves) {
+  const PartExtras extras{.statistics = saves || pattern.stages() > 1};
+  PatternScratch most;
+  for (Index stage = 0; stage < pattern.stages(); ++stage) {
+    const Index parts = pattern.parts(stage, length);
+    if (parts == 0) continue;
+    const PatternPart part = pattern.part(stage, 0, length);
+    const Index reach = softmax_chunk_reach(mask_of(part), part.rows.extents());
+    const auto forward = [&](Index inner) {
+      return softmax_part_forward_scratch(part.rows, head_dim, inner, extras);
+    };
+    const auto backward = [&](Index inner) {
+      return softmax_part_backward_scratch(part.rows, head_dim, reach, inner);
+    };
+    most.forward = larger(most.forward, scratch_of_each(parts, workers, forward));
+    most.backward = larger(most.backward, scratch_of_each(parts, workers, backward));
+  }
+  return most;
+}
+
+/// Several parts of a query meet in its statistics, saved or not.
+Index unsaved_statistics(const Pattern& pattern, Index length) {
+  return pattern.stages() > 1 ? softmax_statistics_bytes(length) : 0;
+}
+
+class PatternHead final : public AttentionHead {
+ public:
+  PatternHead(std::string name, const Setup& setup, std::unique_ptr<const Pattern> pattern)
+      : name_(std::move(name)),
+        pattern_(std::move(pattern)),
+        head_dim_(setup.head_dim),
+        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {}
+
+  Footprint footprint(const Extents& extents, const Call& call) const override {
+    const Index length = extents.key_len;
+    const auto [forward, backward] =
+        scratch_of(*pattern_, length, head_dim_, call.team.size(), true);
+    return {.frame = softmax_statistics_bytes(length),
+            .scratch =
+                std::max(unsaved_statistics(*pattern_, length) + forward.caller, backward.caller)};
+  }
+
+  void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
+               Frame* frame, const Extras&) const override {
+    const Index length = length_of(in);
+    Workspace& workspace = call.team.workspace();
+    const WorkspaceScope scope(workspace);
+    const View statistics = frame                    ? frame->matrix(2, length)
+                            : pattern_->stages() > 1 ? workspace.matrix(2, length)
+                                                     : View();
+    for_parts(call.team, *pattern_, length,
+              [&](const PatternPart& part, const Team& team, Output output) {
+                softmax_part_forward(team, in, scale_, part.rows, mask_of(part), outputs,
+                                     statistics, output);
+              });
+  }
+
+  void backward(const Call& call, const HeadInputs& in, const Weights&,
+                const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
+                Slices) const override {
+    const Index length = length_of(in);
+    const ConstView statistics = FrameReader(frame).matrix(2, length);
+    for_parts(call.team, *pattern_, length,
+              [&](const PatternPart& part, const Team& team, Output output) {
+                softmax_part_backward(team, in, scale_, part.rows, mask_of(part), d_outputs,
+                                      statistics, d_in, output);
+              });
+  }
+
+ private:
+  Index length_of(const HeadInputs& in) const {
+    if (in.query.rows() != in.key.rows()) {
+      throw Error(fmt::format("{} needs as many keys as queries, not {} keys and {} queries", name_,
+                              in.key.rows(), in.query.rows()),
+                  Failure::kUnsupported);
+    }
+    return in.key.rows();
+  }
+
+  std::string name_;
+  std::unique_ptr<const Pattern> pattern_;
+  Index head_dim_;
+  float scale_;
+};
+
+}  // namespace
+
+Index count_pairs(const Pattern& pattern, Index length) {
+  Index count = 0;
+  for (Index stage = 0; stage < pattern.stages(); ++stage) {
+    for (Index p = 0; p < pattern.parts(stage, length); ++p) {
+      count += std::visit([](const auto& mask) { return mask.covered(); },
+                          pattern.part(stage, p, length).mask);
+    }
+  }
+  return count;
+}
+
+std::unique_ptr<AttentionHead> make_pattern_head(std::string name, const Setup& setup,
+                                                 std::unique_ptr<const Pattern> pattern) {
+  return std::make_unique<PatternHead>(std::move(name), setup, std::move(pattern));
+}
+
+double pattern_flops(const Problem& problem, const Pattern& pattern) {
+  const Pass pass = problem.pass;
+  const double products = pass == Pass::kForward ? 4 : pass == Pass::kBackward ? 10 : 14;
+  const auto pairs = static_cast<double>(count_pairs(pattern, problem.extents.key_len));
+  return products * pairs * static_cast<double>(problem.setup.head_dim * problem.setup.num_heads);
+}
+
+double pattern_bytes(const Problem& problem, const Pattern& pattern) {
+  const Index length = problem.extents.key_len, heads = problem.setup.num_heads;
+  const bool saves = problem.pass != Pass::kForward;
+  const auto scratch = [&](Index workers) {
+    const auto [forward, backward] =
+        scratch_of(pattern, length, problem.setup.head_dim, workers, saves);
+    if (saves) return larger(forward, backward);
+    const Index unsaved = unsaved_statistics(pattern, length);
+    return SoftmaxScratch{forward.caller + unsaved, forward.total + unsaved};
+  };
+  const Index frames = saves ? softmax_statistics_bytes(length) : 0;
+  return static_cast<double>(heads * frames +
+                             scratch_of_each(heads, problem.workers, scratch).total);
+}
+
+}  // namespace arena

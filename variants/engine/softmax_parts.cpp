@@ -1,0 +1,175 @@
+#include "variants/engine/softmax_parts.hpp"
+
+#include <limits>
+
+namespace arena {
+namespace {
+
+constexpr Index kCopyRows = 256;  // at a time, in parallel
+
+template <class AnyView>
+AnyView view_of(const AnyView& all, const RowSet& rows) {
+  if (all.empty()) return {};
+  auto* const data = const_cast<float*>(all.data()) + rows.first * all.outerStride();
+  return {data, rows.count, all.cols(), rows.step * all.outerStride()};
+}
+
+/// body(i, rows.at(i)) for all i, in parallel.
+template <class Body>
+void for_rows(const Team& team, const RowSet& rows, const Body& body) {
+  team.for_each((rows.count + kCopyRows - 1) / kCopyRows, [&](Index block, const Team&) {
+    const Index end = std::min((block + 1) * kCopyRows, rows.count);
+    for (Index i = block * kCopyRows; i < end; ++i) body(i, rows.at(i));
+  });
+}
+
+void gather(const Team& team, const ConstView& from, const RowSet& rows, View to) {
+  for_rows(team, rows, [&](Index i, Index at) {
+    std::copy_n(from.data() + at * from.outerStride(), from.cols(), to.data() + i * to.cols());
+  });
+}
+
+/// The rows as they lie, or a copy in the workspace.
+ConstView rows_of(const Team& team, const ConstView& from, const RowSet& rows) {
+  if (rows.is_view() || from.empty()) return view_of(from, rows);
+  const View copy = team.workspace().matrix(rows.count, from.cols());
+  gather(team, from, rows, copy);
+  return copy;
+}
+
+/// Rows that are written: as they lie, or a copy in the workspace that put_back() takes home.
+class Target {
+ public:
+  Target(const Team& team, View home, const RowSet& rows)
+      : view(rows.is_view() || home.empty() ? view_of(home, rows)
+                                            : team.workspace().matrix(rows.count, home.cols())),
+        team_(team),
+        home_(home),
+        rows_(rows) {}
+
+  void load() const {
+    if (is_copy()) gather(team_, home_, rows_, view);
+  }
+  void put_back(Output output) {
+    if (!is_copy()) return;
+    for_rows(team_, rows_, [&](Index i, Index at) {
+      if (output == Output::kAdd) {
+        home_.row(at) += view.row(i);
+      } else {
+        home_.row(at) = view.row(i);
+      }
+    });
+  }
+
+  View view;
+
+ private:
+  bool is_copy() const { return !rows_.is_view() && !home_.empty(); }
+
+  const Team& team_;
+  View home_;
+  const RowSet& rows_;
+};
+
+/// Columns of statistics: as they lie, or a copy in the workspace.
+View columns_of(Workspace& workspace, const ConstView& statistics, const RowSet& rows) {
+  if (statistics.empty()) return {};
+  const View all(const_cast<float*>(statistics.data()), 2, statistics.cols(),
+                 statistics.outerStride());
+  if (rows.is_slice()) return all.column_slice(rows.first, rows.count);
+  View copy = workspace.matrix(2, rows.count);
+  for (Index i = 0; i < rows.count; ++i) copy.col(i) = all.col(rows.at(i));
+  return copy;
+}
+
+SoftmaxScratch operator+(const SoftmaxScratch& scratch, Index bytes) {
+  return {scratch.caller + bytes, scratch.total + bytes};
+}
+
+/// Of `number` matrices with the part's queries and as many with its keys.
+Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const PartExtras& extras) {
+  const Index length = rows.queries.count;
+  const bool copies_statistics = extras.statistics && !rows.queries.is_slice();
+  Index bytes = copies_statistics ? softmax_statistics_bytes(length) : 0;
+  if (!rows.keys.is_view()) bytes += number * stored_bytes<float>(rows.keys.count * head_dim);
+  if (rows.queries.is_view()) return bytes;
+  bytes += number * stored_bytes<float>(length * head_dim);
+  return bytes + (extras.log_sum_exp ? stored_bytes<float>(length) : 0);
+}
+
+}  // namespace
+
+void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
+                          const TileMask& mask, HeadOutputs outputs, View statistics,
+                          Output output) {
+  Workspace& workspace = team.workspace();
+  const WorkspaceScope scope(workspace);
+  const HeadInputs some{rows_of(team, in.query, rows.queries), rows_of(team, in.key, rows.keys),
+                        rows_of(team, in.value, rows.keys)};
+  Target out(team, outputs.out, rows.queries);
+  Target log_sum_exp(team, outputs.log_sum_exp, rows.queries);
+  const View columns = columns_of(workspace, statistics, rows.queries);
+  if (output == Output::kAdd) {
+    out.load();
+    log_sum_exp.load();
+    softmax_forward_add(team, some, scale, mask, {out.view, log_sum_exp.view}, columns);
+  } else {
+    softmax_forward(team, some, scale, mask, {out.view, log_sum_exp.view}, columns);
+  }
+  out.put_back(Output::kOverwrite);
+  log_sum_exp.put_back(Output::kOverwrite);
+  if (statistics.empty() || rows.queries.is_slice()) return;
+  for (Index i = 0; i < rows.queries.count; ++i) {
+    statistics.col(rows.queries.at(i)) = columns.col(i);
+  }
+}
+
+void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
+                           const PartRows& rows, const TileMask& mask,
+                           const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                           HeadGrads d_in, Output output) {
+  Workspace& workspace = team.workspace();
+  const WorkspaceScope scope(workspace);
+  const HeadInputs some{rows_of(team, in.query, rows.queries), rows_of(team, in.key, rows.keys),
+                        rows_of(team, in.value, rows.keys)};
+  const HeadOutputGrads some_d{.out = rows_of(team, d_outputs.out, rows.queries),
+                               .log_sum_exp = rows_of(team, d_outputs.log_sum_exp, rows.queries),
+                               .forward_out = rows_of(team, d_outputs.forward_out, rows.queries)};
+  const View columns = columns_of(workspace, statistics, rows.queries);
+  Target d_query(team, d_in.query, rows.queries);
+  Target d_key(team, d_in.key, rows.keys), d_value(team, d_in.value, rows.keys);
+  const HeadGrads d_some{d_query.view, d_key.view, d_value.view};
+  if (output == Output::kAdd) {
+    // copies start at zero and are added as they are put back
+    if (!rows.queries.is_view()) d_query.view.setZero();
+    if (!rows.keys.is_view()) d_key.view.setZero(), d_value.view.setZero();
+    softmax_backward_add(team, some, scale, mask, some_d, columns, d_some);
+  } else {
+    softmax_backward(team, some, scale, mask, some_d, columns, d_some);
+  }
+  for (Target* target : {&d_query, &d_key, &d_value}) target->put_back(output);
+}
+
+void clear_softmax(HeadOutputs outputs, View statistics) {
+  outputs.out.setZero();
+  if (!outputs.log_sum_exp.empty()) {
+    outputs.log_sum_exp.setConstant(-std::numeric_limits<float>::infinity());
+  }
+  statistics.row(0).setConstant(kNoReference);
+  statistics.row(1).setZero();
+}
+
+SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
+                                            const PartExtras& extras) {
+  return softmax_forward_scratch(rows.extents(), head_dim, workers) +
+         copied_bytes(rows, 2, head_dim, extras);
+}
+
+SoftmaxScratch softmax_part_backward_scratch(const PartRows& rows, Index head_dim,
+                                             Index chunk_reach, Index workers,
+                                             const PartExtras& extras) {
+  return softmax_backward_scratch(rows.extents(), head_dim, chunk_reach, workers) +
+         copied_bytes(rows, 4, head_dim, extras);
+}
+
+}  // namespace arena

@@ -1,0 +1,237 @@
+// longformer: a sliding window, and global positions that see all and are seen by all.
+//
+//   i not global: out_i = sum over j of softmax_j(scale <query_i, key_j>) value_j,
+//                 |i - j| <= window or j global; each key is counted once
+//   i global:     out_i = sum over all j of softmax_j(scale <global_query_i, global_key_j>)
+//                 global_value_j
+//
+// Cost: 4 P d flops forward, 10 P d backward for P pairs seen, about N (2 window + 1 + 2 G) for G
+// global positions; saves 8 N + 4 G bytes a head. Global positions are those of the call, else the
+// first `globals`. Their projections are inputs of their own. Source: Beltagy, Peters,
+// Cohan, "Longformer", 2020, section 3.1. `window` counts one side, as in its code: 256 is the
+// window of 512 of Long Range Arena, whose code had no global position. Self attention only.
+
+#include <cmath>
+#include <numeric>
+
+#include "variants/engine/global_mask.hpp"
+#include "variants/engine/softmax_parts.hpp"
+
+namespace arena {
+namespace {
+
+PartRows of_globals(Index length, Positions globals) {
+  return {RowSet::list(globals), RowSet::all(length)};
+}
+
+class Longformer final : public AttentionHead {
+ public:
+  Longformer(const Setup& setup, const Options& options)
+      : window_(options.integer("window")),
+        globals_(options.integer("globals")),
+        head_dim_(setup.head_dim),
+        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {
+    if (setup.causal) {
+      throw Error("longformer sees its global positions from everywhere: it cannot be causal",
+                  Failure::kUnsupported);
+    }
+  }
+
+  std::span<const std::string_view> inputs() const override {
+    static constexpr std::array<std::string_view, 6> kNames{
+        "query", "key", "value", "global_query", "global_key", "global_value"};
+    return kNames;
+  }
+
+  Footprint footprint(const Extents& extents, const Call& call) const override {
+    const Index length = extents.key_len, count = num_globals(call, length);
+    const auto [forward, backward] = scratch(length, count, call.team.size());
+    const Index saved = saved_bytes(length, count);
+    return {.frame = saved, .scratch = std::max(saved + forward.caller, backward.caller)};
+  }
+
+  void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
+               Frame* frame, const Extras&) const override {
+    const Index length = in.key.rows(), count = num_globals(call, length);
+    Workspace& workspace = call.team.workspace();
+    const WorkspaceScope scope(workspace);
+    Frame all = frame ? frame->child(saved_bytes(length, count))
+                      : Frame::carve(workspace, saved_bytes(length, count));
+    const View statistics = all.matrix(2, length);
+    const std::span<std::int32_t> globals = all.take<std::int32_t>(count);
+    list_globals(call, length, globals);
+    softmax_forward(call.team, in, scale_, WindowAndGlobals(length, window_, globals), outputs,
+                    statistics);
+    if (count == 0) return;
+    const PartRows rows = of_globals(length, globals);
+    softmax_part_forward(call.team, global(in), scale_, rows, BandMask::full(rows.extents()),
+                         outputs, statistics, Output::kOverwrite);
+  }
+
+  void backward(const Call& call, const HeadInputs& in, const Weights&,
+                const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
+                Slices) const override {
+    const Index length = in.key.rows(), count = num_globals(call, length);
+    FrameReader saved(FrameReader(frame).child(saved_bytes(length, count)));
+    const ConstView statistics = saved.matrix(2, length);
+    const Positions globals = saved.take<std::int32_t>(count);
+    softmax_backward(call.team, in, scale_, WindowAndGlobals(length, window_, globals), d_outputs,
+                     statistics, d_in);
+    for (View& gradient : d_in.extra) gradient.setZero();
+    if (count == 0) return;
+    const PartRows rows = of_globals(length, globals);
+    softmax_part_backward(call.team, global(in), scale_, rows, BandMask::full(rows.extents()),
+                          d_outputs, statistics, {d_in.extra[0], d_in.extra[1], d_in.extra[2]},
+                          Output::kOverwrite);
+  }
+
+  struct Scratch {
+    SoftmaxScratch forward, backward;
+  };
+  Scratch scratch(Index length, Index count, Index workers) const {
+    const Extents extents{length, length};
+    const BandMask window(extents, window_, window_);
+    const Index reach = count > 0 ? length : softmax_chunk_reach(window, extents);
+    const Scratch of_all{softmax_forward_scratch(extents, head_dim_, workers),
+                         softmax_backward_scratch(extents, head_dim_, reach, workers)};
+    if (count == 0) return of_all;
+    const PartRows rows{RowSet::any(count), RowSet::all(length)};
+    return {
+        larger(of_all.forward, softmax_part_forward_scratch(rows, head_dim_, workers)),
+        larger(of_all.backward, softmax_part_backward_scratch(rows, head_dim_, count, workers))};
+  }
+
+  static Index saved_bytes(Index length, Index count) {
+    return softmax_statistics_bytes(length) + stored_bytes<std::int32_t>(count);
+  }
+
+ private:
+  static HeadInputs global(const HeadInputs& in) { return {in.extra[0], in.extra[1], in.extra[2]}; }
+
+  Index num_globals(const Call& call, Index length) const {
+    return call.globals.empty() ? std::min(globals_, length)
+                                : static_cast<Index>(call.globals.size());
+  }
+
+  static void list_globals(const Call& call, Index length, std::span<std::int32_t> globals) {
+    if (call.globals.empty()) return std::iota(globals.begin(), globals.end(), 0);
+    std::ranges::transform(call.globals, globals.begin(),
+                           [](std::int64_t i) { return static_cast<std::int32_t>(i); });
+    std::ranges::sort(globals);
+    for (std::size_t g = 0; g < globals.size(); ++g) {
+      check(globals[g] >= 0 && globals[g] < length && (g == 0 || globals[g - 1] < globals[g]),
+            "longformer: global position {} stands twice or is not in 0..{}", globals[g],
+            length - 1);
+    }
+  }
+
+  Index window_, globals_, head_dim_;
+  float scale_;
+};
+
+double flops(const Problem& p) {
+  const Index length = p.extents.key_len, window = p.options.integer("window");
+  const Index globals = std::min(p.options.integer("globals"), length);
+  Index pairs = globals * length;
+  for (Index i = globals; i < length; ++i) {
+    pairs += std::min(length, i + window + 1) - std::max(globals, i - window) + globals;
+  }
+  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 10 : 14;
+  return products * static_cast<double>(pairs * p.setup.head_dim * p.setup.num_heads);
+}
+
+double analytic_bytes(const Problem& p) {
+  const Index length = p.extents.key_len, heads = p.setup.num_heads;
+  const Index globals = std::min(p.options.integer("globals"), length);
+  const Index saved = Longformer::saved_bytes(length, globals);
+  const Longformer head(p.setup, p.options);
+  const auto scratch = [&](Index workers) {
+    const auto [forward, backward] = head.scratch(length, globals, workers);
+    if (p.pass == Pass::kForward) return SoftmaxScratch{forward.caller, forward.total + saved};
+    return SoftmaxScratch{0, std::max(forward.total, backward.total)};
+  };
+  const Index frames = p.pass == Pass::kForward ? 0 : heads * saved;
+  return static_cast<double>(frames + scratch_of_each(heads, p.workers, scratch).total);
+}
+
+bool is_global(const Problem& p, std::span<const std::int64_t> given, Index i) {
+  return given.empty() ? i < p.options.integer("globals")
+                       : std::ranges::find(given, i) != given.end();
+}
+
+/// Key by key, in double.
+MatrixD reference(const Problem& p, const Call& call, const HeadInputs& in, const Weights&) {
+  const Index length = in.value.rows(), window = p.options.integer("window");
+  const double scale = 1 / std::sqrt(static_cast<double>(in.value.cols()));
+  std::array<MatrixD, 6> x;
+  for (std::size_t slot = 0; slot < x.size(); ++slot) {
+    x[slot] = in[static_cast<Index>(slot)].cast<double>();
+  }
+  MatrixD out = MatrixD::Zero(length, in.value.cols());
+  for (Index i = 0; i < length; ++i) {
+    const std::size_t first = is_global(p, call.globals, i) ? 3 : 0;
+    double sum = 0, largest = -std::numeric_limits<double>::infinity();
+    for (Index j = 0; j < length; ++j) {
+      if (first == 0 && std::abs(i - j) > window && !is_global(p, call.globals, j)) continue;
+      const double score = scale * x[first].row(i).dot(x[first + 1].row(j));
+      const double rescale = std::exp(largest - std::max(largest, score));
+      largest = std::max(largest, score);
+      const double weight = std::exp(score - largest);
+      sum = sum * rescale + weight;
+      out.row(i) = out.row(i) * rescale + weight * x[first + 2].row(j);
+    }
+    out.row(i) /= sum;
+  }
+  return out;
+}
+
+void share_projections(HeadProblem& problem) {
+  auto& inputs = problem.inputs;
+  inputs.extra = {inputs.query, inputs.key, inputs.value};
+}
+
+void use_global_projections(HeadProblem& problem) {
+  auto& inputs = problem.inputs;
+  inputs.query = inputs.extra[0], inputs.key = inputs.extra[1], inputs.value = inputs.extra[2];
+}
+
+Edges window_of_5_and_3_globals(const HeadProblem& problem) {
+  return edges_where(problem.extents.query_len, problem.extents.key_len,
+                     [](Index i, Index j) { return std::abs(i - j) <= 5 || i < 3 || j < 3; });
+}
+
+const Register<Variant> kLongformer{{
+    .name = "longformer",
+    .summary = "sliding window, and global positions with projections of their own",
+    .family = "fixed pattern",
+    .year = 2020,
+    .cost = "4 P d flops forward, 10 P d backward, P = N (2 window + 1 + 2 G), G global positions; "
+            "saves 8 N + 4 G bytes a head",
+    .source = "Beltagy et al., Longformer, 2020, section 3.1",
+    .options = {integer_option("window", 256, 0, Index{1} << 30,
+                               "keys seen on each side of a query"),
+                integer_option("globals", 1, 0, Index{1} << 30,
+                               "first positions that are global, where the call names none")},
+    .claims = {.exact = {{.name = "no global position, window >= length",
+                          .options = {{"window", "1073741824"}, {"globals", "0"}}},
+                         {.name = "global projections := local, window >= length",
+                          .options = {{"window", "1073741824"}, {"globals", "5"}},
+                          .edit = share_projections},
+                         {.name = "global projections := local",
+                          .options = {{"window", "5"}, {"globals", "3"}},
+                          .edit = share_projections,
+                          .edges = window_of_5_and_3_globals},
+                         {.name = "all positions global",
+                          .options = {{"globals", "1073741824"}},
+                          .edit = use_global_projections}},
+               .reference = reference},
+    .make_head =
+        [](const Setup& setup, const Options& options) {
+          return std::make_unique<Longformer>(setup, options);
+        },
+    .flops = flops,
+    .analytic_bytes = analytic_bytes,
+}};
+
+}  // namespace
+}  // namespace arena
