@@ -188,4 +188,34 @@ void BlockMask::hide(Range queries, Range keys, ScoreTile scores) const {
   if (rule_.query) hide_by(rule_, lines);
 }
 
+Range BlockBandMask::keys_of(Range queries, Range within) const {
+  const Range own = blocks_of(queries, block_);
+  return intersection({(own.begin + first_) * block_, (own.end + last_) * block_}, within);
+}
+
+Range BlockBandMask::queries_of(Range keys, Range within) const {
+  const Range own = blocks_of(keys, block_);
+  return intersection({(own.begin - last_) * block_, (own.end - first_) * block_}, within);
+}
+
+Cover BlockBandMask::cover(Range queries, Range keys) const {
+  if (keys_of(queries, keys).empty()) return Cover::kNone;
+  const Range own = blocks_of(queries, block_);
+  const Range seen_by_all{(own.end - 1 + first_) * block_, (own.begin + last_ + 1) * block_};
+  const bool all = seen_by_all.begin <= keys.begin && keys.end <= seen_by_all.end;
+  return all && !rule_.query ? Cover::kAll : Cover::kSome;
+}
+
+void BlockBandMask::hide(Range queries, Range keys, ScoreTile scores) const {
+  const Lines lines(queries, keys, scores);
+  const Range own = blocks_of(queries, block_);
+  for (Index b = own.begin; b < own.end; ++b) {
+    const Range some = intersection(rows_of(b, block_), queries);
+    const Index begin = (b + first_) * block_, end = (b + last_ + 1) * block_;
+    lines.hide(some, intersection({keys.begin, begin}, keys));
+    lines.hide(some, intersection({end, keys.end}, keys));
+  }
+  if (rule_.query) hide_by(rule_, lines);
+}
+
 }  // namespace arena

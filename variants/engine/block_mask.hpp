@@ -73,4 +73,20 @@ class BlockMask final : public TileMask {
   PairRule rule_;
 };
 
+/// Queries of block b see the keys of the blocks b + first .. b + last that `rule` lets them see.
+class BlockBandMask final : public TileMask {
+ public:
+  BlockBandMask(Index block, Index first, Index last, PairRule rule = {})
+      : block_(block), first_(first), last_(last), rule_(rule) {}
+
+  Range keys_of(Range queries, Range within) const override;
+  Range queries_of(Range keys, Range within) const override;
+  Cover cover(Range queries, Range keys) const override;
+  void hide(Range queries, Range keys, ScoreTile scores) const override;
+
+ private:
+  Index block_, first_, last_;
+  PairRule rule_;
+};
+
 }  // namespace arena

@@ -71,6 +71,24 @@ class Target {
   const RowSet& rows_;
 };
 
+/// The keys of a part.
+ConstView keys_of(const Team& team, const ConstView& from, const PartRows& rows) {
+  const ConstView keys = rows_of(team, from, rows.keys);
+  if (!rows.inverse_norms) return keys;
+  View copy(const_cast<float*>(keys.data()), keys.rows(), keys.cols());
+  for_rows(team, rows.keys, [&](Index i, Index at) { copy.row(i) *= rows.inverse_norms[at]; });
+  return copy;
+}
+
+/// d_key by the keys of a part becomes that by the rows they were made of: with key = a x and
+/// a = (|x|^2 + constant)^(-1/2) it is a (d_key - <d_key, key> key).
+void differentiate_norms(const Team& team, const ConstView& key, const PartRows& rows, View d_key) {
+  for_rows(team, rows.keys, [&](Index i, Index at) {
+    const float along = d_key.row(i).dot(key.row(i));
+    d_key.row(i) = rows.inverse_norms[at] * (d_key.row(i) - along * key.row(i));
+  });
+}
+
 /// Columns of statistics: as they lie, or a copy in the workspace.
 View columns_of(Workspace& workspace, const ConstView& statistics, const RowSet& rows) {
   if (statistics.empty()) return {};
@@ -104,7 +122,7 @@ void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, c
                           Output output) {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const HeadInputs some{rows_of(team, in.query, rows.queries), rows_of(team, in.key, rows.keys),
+  const HeadInputs some{rows_of(team, in.query, rows.queries), keys_of(team, in.key, rows),
                         rows_of(team, in.value, rows.keys)};
   Target out(team, outputs.out, rows.queries);
   Target log_sum_exp(team, outputs.log_sum_exp, rows.queries);
@@ -130,7 +148,7 @@ void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
                            HeadGrads d_in, Output output) {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const HeadInputs some{rows_of(team, in.query, rows.queries), rows_of(team, in.key, rows.keys),
+  const HeadInputs some{rows_of(team, in.query, rows.queries), keys_of(team, in.key, rows),
                         rows_of(team, in.value, rows.keys)};
   const HeadOutputGrads some_d{.out = rows_of(team, d_outputs.out, rows.queries),
                                .log_sum_exp = rows_of(team, d_outputs.log_sum_exp, rows.queries),
@@ -147,6 +165,7 @@ void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
   } else {
     softmax_backward(team, some, scale, mask, some_d, columns, d_some);
   }
+  if (rows.inverse_norms) differentiate_norms(team, some.key, rows, d_key.view);
   for (Target* target : {&d_query, &d_key, &d_value}) target->put_back(output);
 }
 

@@ -44,9 +44,12 @@ struct RowSet {
 };
 
 /// Rows of in.query (and of all that has query_len rows) and rows of in.key and in.value, numbered
-/// by the mask in the order of the sets. A set has no row twice.
+/// by the mask in the order of the sets. A set has no row twice. With `inverse_norms` [key_len] the
+/// keys, which must be listed, are the rows of in.key times these, and d_in.key is by in.key where
+/// inverse_norms[j] = (|key_j|^2 + constant)^(-1/2).
 struct PartRows {
   RowSet queries, keys;
+  const float* inverse_norms = nullptr;
 
   Extents extents() const { return {queries.count, keys.count}; }
 };
