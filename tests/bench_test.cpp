@@ -206,6 +206,14 @@ TEST(BenchStep, TaskKeepsTrueLengths) {
               static_cast<double>(batch.tokens()) * 1e9, 1);
 }
 
+TEST(BenchStep, WhatNeedsEdgesIsARowWithoutThem) {
+  const auto records = run_bench_group(
+      group_of(small_step("listops[max_len=64]"), {"graph", "blocked"}), [](const std::string&) {});
+  EXPECT_EQ(records[0].status, "UNSUPPORTED");
+  EXPECT_NE(records[0].error.find("along the edges"), std::string::npos) << records[0].error;
+  EXPECT_EQ(records[1].status, "OK") << records[1].error;
+}
+
 TEST(BenchStep, WrongHeadsGetNoTime) {
   for (const char* fault : {"forward", "nan", "d_query", "d_key", "d_value"}) {
     const Record record = run_one(small_step(), std::string("test_broken[fault=") + fault + "]");

@@ -60,6 +60,15 @@ TEST(Cell, FailuresAreRowsWithTheirReason) {
   EXPECT_THROW(row("test_stopped"), Stopped);
 }
 
+TEST(Cell, WhatNeedsEdgesIsUnsupportedWithoutThem) {
+  Unit unit = training("recall");
+  unit.cells.front() = {.variant = "graph"};
+  const Record record = run_unit(unit, {}).at(0);
+  EXPECT_EQ(record.status, "UNSUPPORTED");
+  EXPECT_EQ(record.error,
+            "graph attends along the edges of a graph, and the samples of this task have none");
+}
+
 TEST(Cell, ATrainingFillsItsRecord) {
   const Unit unit = training("recall");
   const Record record = run_unit(unit, {.threads = 2}).at(0);

@@ -266,6 +266,20 @@ TEST(Edges, RefuseDuplicatesAndStrangers) {
   }
 }
 
+TEST(Edges, ARandomGraphHasSelfLoopsAndOneDegree) {
+  const RandomKey key(5);
+  const Edges graph = random_graph(50, 7, key);
+  EXPECT_EQ(graph.count(), random_graph_edges(50, 7));
+  for (std::size_t i = 0; i < 50; ++i) {
+    const auto begin = graph.key.begin() + graph.row_begin[i];
+    EXPECT_EQ(graph.row_begin[i + 1] - graph.row_begin[i], 7);
+    EXPECT_EQ(std::count(begin, begin + 7, static_cast<std::int32_t>(i)), 1);
+  }
+  EXPECT_EQ(graph.key, random_graph(50, 7, key).key);
+  EXPECT_NE(graph.key, random_graph(50, 7, key.fold(1)).key);
+  EXPECT_EQ(random_graph(5, 7, key).count(), 25);  // complete
+}
+
 struct Fruit {
   static constexpr const char* kKind = "fruit";
   std::string name;

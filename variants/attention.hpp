@@ -221,6 +221,7 @@ struct Problem {
   Extents extents;
   Pass pass = Pass::kForward;
   Index workers = 1;
+  Index edges = 0;  // how many Call::edges has; 0: there are none
 };
 
 /// One head's inputs and parameters, which an exact case may edit. Exact attention is then that of
@@ -261,6 +262,7 @@ struct Claims {
   bool convex = false;       // each out row is a weighted average of value rows
   bool equivariant = false;  // reordering (key, value) rows together changes nothing
   bool edges = false;        // works along Call::edges, and only there
+  bool kinks = false;        // the derivative jumps where inputs cross (LeakyReLU of two ends)
   bool allocates = false;    // exempt from the count of allocations: uses Eigen's packing buffers
   /// The explicit edges under which the variant equals exact attention.
   std::function<Edges(const Problem&, const Call&)> pattern{};

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "harness/bench/bench_entry.hpp"
 #include "harness/bench/google.hpp"
@@ -71,9 +73,12 @@ struct GroupInputs {
   std::optional<BenchInputs> tensors;
   std::optional<StepBatch> batch;
 
-  explicit GroupInputs(const BenchShape& shape) {
+  GroupInputs(const BenchShape& shape, std::span<const BenchVariant> variants) {
     if (shape.scope == "step") {
-      batch.emplace(shape);
+      const auto wants_edges = [](const BenchVariant& variant) {
+        return Registry<Variant>::find(variant.name).claims.edges;
+      };
+      batch.emplace(shape, std::ranges::any_of(variants, wants_edges));
     } else {
       tensors.emplace(shape);
     }
@@ -125,7 +130,7 @@ Pass parse_pass(const std::string& text) {
 
 std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& google,
                                     const Progress& progress) {
-  const GroupInputs inputs(group.shape);
+  const GroupInputs inputs(group.shape, group.variants);
   Workers workers(group.shape.threads);
   std::vector<BenchEntry> entries;
   for (const BenchVariant& chosen : group.variants) {
@@ -151,7 +156,7 @@ std::vector<Record> run_bench_group(const BenchGroup& group, const Progress& pro
 }
 
 Index resident_peak_of_one_call(const BenchShape& shape, const BenchVariant& chosen) {
-  const GroupInputs inputs(shape);
+  const GroupInputs inputs(shape, std::span(&chosen, 1));
   Workers workers(shape.threads);
   const Team team = workers.team();
   const std::unique_ptr<Timed> contender =

@@ -18,6 +18,8 @@ constexpr double kOutputTolerance = 1e-4;
 constexpr double kRoundings = 4;
 /// A gradient in float errs by 1e-5, the difference it is compared with by 1e-4.
 constexpr double kGradientTolerance = 3e-3;
+/// More of it where the step of the difference may meet kinks.
+constexpr double kKinks = 2e-2;
 constexpr int kKilled = -9;  // by the kernel, for memory
 
 /// Bytes of frames and scratch by the variant's formula, all sequences that run at once.
@@ -157,7 +159,9 @@ void judge_outputs(const BenchShape& shape, Contender& contender, const Team& te
                    Record& record) {
   const double error = contender.output_error(team);
   const double tolerance = kOutputTolerance + kRoundings * rounding;
-  const double gradient_tolerance = kGradientTolerance + kRoundings * rounding;
+  const bool kinks = Registry<Variant>::find(record.variant).claims.kinks;
+  const double gradient_tolerance =
+      kGradientTolerance + kRoundings * rounding + (kinks ? kKinks : 0);
   if (std::isfinite(error)) record.max_error = error;
   if (!(error <= tolerance)) {
     set_status(

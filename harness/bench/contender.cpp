@@ -84,6 +84,7 @@ Contender::Contender(const BenchShape& shape, const BenchVariant& variant,
       heads_(heads_of(shape)),
       variant_(Registry<Variant>::find(variant.name)),
       problem_(bench_problem(shape, variant.options)),
+      edges_(variant_.claims.edges ? bench_graph(shape.length) : Edges{}),
       inputs_(inputs) {}
 
 void Contender::allocate(std::span<const std::string> names) {
@@ -205,7 +206,8 @@ Call Contender::call_of(const Team& team, Index sequence) const {
   return {.team = team,
           .key = RandomKey(kBenchSeed)
                      .fold(Purpose::kAttention)
-                     .fold(static_cast<std::uint64_t>(sequence))};
+                     .fold(static_cast<std::uint64_t>(sequence)),
+          .edges = variant_.claims.edges ? &edges_ : nullptr};
 }
 
 std::vector<ConstView> Contender::tensors_of(Index sequence) const {
@@ -213,6 +215,10 @@ std::vector<ConstView> Contender::tensors_of(Index sequence) const {
   std::vector<ConstView> tensors(inputs_.tensors[at].begin(), inputs_.tensors[at].end());
   for (const Matrix& own : own_inputs_[at]) tensors.emplace_back(own);
   return tensors;
+}
+
+Edges bench_graph(Index length) {
+  return random_graph(length, kBenchDegree, RandomKey(kBenchSeed).fold(Purpose::kBench));
 }
 
 Problem bench_problem(const BenchShape& shape, const Options& options) {
@@ -228,6 +234,7 @@ Problem bench_problem(const BenchShape& shape, const Options& options) {
   problem.pass = shape.pass;
   // A batch of at least as many sequences as workers gives each sequence one worker.
   problem.workers = shape.batch >= shape.threads ? 1 : shape.threads;
+  problem.edges = random_graph_edges(shape.length, kBenchDegree);
   return problem;
 }
 

@@ -97,6 +97,7 @@ class Contender : public Timed {
   const Variant& variant_;
   Problem problem_;
   FlatWeights weights_;
+  Edges edges_;  // where the variant wants them
 
  private:
   /// At most so many rows, and as many heads as the oracle can be asked for.
@@ -109,7 +110,12 @@ class Contender : public Timed {
   std::vector<std::vector<Frame>> frames_;       // per sequence, from prepare()
 };
 
-/// The single problem (one sequence) that the shape is made of.
+/// What variants that attend along edges get: a random graph, a function of the length alone, in
+/// which each node sees itself and kBenchDegree - 1 others.
+constexpr Index kBenchDegree = 32;
+Edges bench_graph(Index length);
+
+/// The single problem (one sequence, with that graph) that the shape is made of.
 Problem bench_problem(const BenchShape& shape, const Options& options);
 
 /// Why the variant cannot run in this shape, "" when it can.

@@ -36,12 +36,15 @@ ChosenTask choose_task(const std::string& text) {
   return {info, Options(info.name, info.options, named.options)};
 }
 
-StepBatch::StepBatch(const BenchShape& shape) {
+StepBatch::StepBatch(const BenchShape& shape, bool with_edges) {
   if (shape.task.empty()) {
     vocab_size_ = kListopsVocabulary;
     num_classes_ = kClasses;
     max_len_ = shape.length;
     for (Index i = 0; i < shape.batch; ++i) samples_.push_back(random_sample(shape, i));
+    if (!with_edges) return;
+    const auto graph = std::make_shared<const Edges>(bench_graph(shape.length));
+    for (Sample& sample : samples_) sample.edges = graph;
     return;
   }
   const ChosenTask chosen = choose_task(shape.task);
@@ -109,7 +112,9 @@ double step_flops(const BenchShape& shape, const BenchVariant& chosen, const Ste
     one.length = static_cast<Index>(sample.tokens.size());
     flops += per_sequence + per_token * static_cast<double>(one.length);
     if (!variant.flops) continue;
-    flops += 3.5 * kStepLayers * variant.flops(bench_problem(one, chosen.options));
+    Problem problem = bench_problem(one, chosen.options);
+    if (sample.edges) problem.edges = sample.edges->count();
+    flops += 3.5 * kStepLayers * variant.flops(problem);
   }
   return flops;
 }

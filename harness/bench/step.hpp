@@ -17,10 +17,11 @@ namespace arena {
 constexpr Index kStepLayers = 2;
 
 /// The batch of a shape as a task without other splits: `shape.batch` sequences of shape.length
-/// random tokens, or the first training samples of shape.task. A function of the shape alone.
+/// random tokens, or the first training samples of shape.task. A function of the shape alone, but
+/// for the edges (bench_graph) that random sequences have where they are wanted.
 class StepBatch final : public Task {
  public:
-  explicit StepBatch(const BenchShape& shape);
+  explicit StepBatch(const BenchShape& shape, bool with_edges = false);
 
   Answer answer() const override { return Answer::kSequenceLabel; }
   Index vocab_size() const override { return vocab_size_; }

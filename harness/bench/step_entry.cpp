@@ -65,6 +65,11 @@ BenchEntry make_step_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.task = shape.task;
   record.dataset_hash = batch.dataset_hash();
   record.lengths = batch.lengths();
+  const std::string reason = why_unsupported(Registry<Variant>::find(chosen.name), batch);
+  if (!reason.empty()) {
+    set_status(record, "UNSUPPORTED", reason);
+    return entry;
+  }
   const Arithmetic arithmetic = note_arithmetic(chosen, record);
   if (record.status != "OK") return entry;
   refuse_too_large(record, attention_bytes(shape, chosen), 0);

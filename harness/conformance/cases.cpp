@@ -31,9 +31,13 @@ std::string CaseSpec::text() const {
 HeadCase::HeadCase(const ChosenVariant& chosen, const CaseSpec& case_spec)
     : spec(case_spec),
       problem(make_problem(chosen, spec)),
+      edges(chosen.variant.claims.edges ? check_edges(spec.extents) : Edges{}),
       head(make_head(chosen.variant, problem.setup, problem.options)),
-      subject(*head, spec.extents, spec.head_dim, chosen.variant.claims.log_sum_exp),
-      example(subject, check_key().fold(spec.text())) {}
+      subject(*head, spec.extents, spec.head_dim, chosen.variant.claims.log_sum_exp,
+              chosen.variant.claims.edges ? &edges : nullptr),
+      example(subject, check_key().fold(spec.text())) {
+  problem.edges = edges.count();
+}
 
 HeadInputs HeadCase::inputs_of(const Example& example) {
   return head_matrices<ConstView>(
@@ -43,6 +47,21 @@ HeadInputs HeadCase::inputs_of(const Example& example) {
 Call frozen(Call call, const Plan& plan) {
   call.plan = plan.empty() ? nullptr : &plan;
   return call;
+}
+
+Edges check_edges(const Extents& extents) {
+  std::vector<std::pair<Index, Index>> pairs;
+  const RandomKey key = check_key().fold("edges");
+  for (Index i = 0; i < extents.query_len; ++i) {
+    RandomStream stream(key.fold(static_cast<std::uint64_t>(i)));
+    const std::vector<Index> order = stream.permutation(extents.key_len);
+    const bool all = i % 64 == 2 || i + 1 == extents.query_len, none = i % 5 == 4;
+    const Index wanted = all ? extents.key_len : none ? 0 : 1 + stream.below(2 * kCheckDegree);
+    for (Index e = 0; e < std::min(wanted, extents.key_len); ++e) {
+      pairs.emplace_back(i, order[static_cast<std::size_t>(e)]);
+    }
+  }
+  return make_edges(extents.query_len, extents.key_len, pairs);
 }
 
 Call check_call(const Team& team) {

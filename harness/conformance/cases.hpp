@@ -24,10 +24,16 @@ struct CaseSpec {
   std::string text() const;  // "33 queries, 7 keys, head_dim 20, causal"
 };
 
-/// Throws what making the head throws.
+/// What variants that attend along edges get: random ones of which some are self-loops, in rows of
+/// one key to twice kCheckDegree; every fifth row has no key, the last and every 64th have all.
+constexpr Index kCheckDegree = 32;
+Edges check_edges(const Extents& extents);
+
+/// Throws what making the head throws. `subject` adds `edges` to the calls it gets.
 struct HeadCase {
   CaseSpec spec;
   Problem problem;
+  Edges edges;  // where the variant wants them
   std::unique_ptr<AttentionHead> head;
   HeadSubject subject;
   Example example;
@@ -35,6 +41,8 @@ struct HeadCase {
   HeadCase(const ChosenVariant& chosen, const CaseSpec& case_spec);
   HeadInputs inputs() const { return inputs_of(example); }
   static HeadInputs inputs_of(const Example& example);
+  /// The call with the edges.
+  Call with_edges(const Call& call) const { return subject.with_edges(call); }
 };
 
 /// The call of all checks, on `team`.

@@ -32,6 +32,15 @@ Setup heads_setup(Index num_heads, Index head_dim, Index length, bool causal) {
           .causal = causal};
 }
 
+/// What make_scope measures, as the formulas get it.
+Problem heads_problem(const ChosenVariant& chosen, Index length, bool causal) {
+  const Extents extents{length, length};
+  return {.setup = heads_setup(2, 32, length, causal),
+          .options = chosen.options,
+          .extents = extents,
+          .edges = chosen.variant.claims.edges ? check_edges(extents).count() : 0};
+}
+
 KernelScope make_scope(const ChosenVariant& chosen, const Setup& setup) {
   return {chosen, setup, {setup.max_len, setup.max_len}, RandomKey(3).fold(Purpose::kTest)};
 }
@@ -105,9 +114,11 @@ void check_forward_flops(const ChosenVariant& chosen, const Problem& problem) {
   if (!has_softmax_oracle(chosen.variant)) return;
   Workers workers(1);
   const Call call = check_call(workers.team());
-  const Plan plan = make_scope(chosen, problem.setup).plan(call, 0);
+  KernelScope scope = make_scope(chosen, problem.setup);
+  const Plan plan = scope.plan(call, 0);
   Edges edges;
-  const Visibility seen = softmax_visibility(chosen.variant, problem, frozen(call, plan), edges);
+  const Visibility seen =
+      softmax_visibility(chosen.variant, problem, frozen(scope.with_edges(call), plan), edges);
   // Each pair costs a dot product and a scaled addition of head_dim multiply-adds.
   const double per_pair =
       4.0 * static_cast<double>(problem.setup.head_dim * problem.setup.num_heads);
@@ -156,13 +167,12 @@ Verdict check_allocations(const ChosenVariant& chosen) {
 Verdict check_analytic_bytes(const ChosenVariant& chosen) {
   double worst = 1;
   for (const Index length : kByteLengths) {
+    Problem problem = heads_problem(chosen, length, false);
     for (const Pass pass : {Pass::kForward, Pass::kTrain}) {
       for (const Index workers : {1, 2}) {
-        const double ratio = check_bytes(chosen, {.setup = heads_setup(2, 32, length, false),
-                                                  .options = chosen.options,
-                                                  .extents = {length, length},
-                                                  .pass = pass,
-                                                  .workers = workers});
+        problem.pass = pass;
+        problem.workers = workers;
+        const double ratio = check_bytes(chosen, problem);
         if (workers == 1) worst = std::max(worst, ratio);
       }
     }
@@ -173,9 +183,7 @@ Verdict check_analytic_bytes(const ChosenVariant& chosen) {
 Verdict check_flops(const ChosenVariant& chosen) {
   for (const bool causal : causal_modes(chosen.variant)) {
     for (const Index length : kByteLengths) {
-      Problem problem{.setup = heads_setup(2, 32, length, causal),
-                      .options = chosen.options,
-                      .extents = {length, length}};
+      Problem problem = heads_problem(chosen, length, causal);
       check_forward_flops(chosen, problem);
       const double forward = chosen.variant.flops(problem);
       problem.pass = Pass::kBackward;

@@ -46,10 +46,12 @@ double parameter_bytes(const AttentionHead& head) {
 }
 
 /// The longest of kOptionLengths at which the head takes at most kMostBytes; 0 if none.
-Index affordable_length(const ChosenVariant& chosen, const Call& call) {
+Index affordable_length(const ChosenVariant& chosen, Call call) {
   for (const Index length : kOptionLengths) {
     const Setup setup{.head_dim = 8, .model_dim = 8, .max_len = length};
     const auto head = make_head(chosen.variant, setup, chosen.options);
+    const Edges edges = check_edges({length, length});
+    if (chosen.variant.claims.edges) call.edges = &edges;
     const Footprint footprint = head->footprint({length, length}, call);
     const auto scratch = static_cast<double>(footprint.frame + footprint.scratch);
     if (parameter_bytes(*head) + scratch <= kMostBytes) return length;

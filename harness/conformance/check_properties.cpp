@@ -70,14 +70,46 @@ void check_gradient_after(const HeadCase& head_case, const Call& call, Index j) 
   }
 }
 
-/// out beyond the least or greatest value of its column, relative to the greatest |value|.
-double outside_value_range(ConstView out, const Matrix& value) {
+/// Gives `to` the keys and values of `from` in another order, and the edges that belong to it.
+void reorder_keys(const HeadCase& from, HeadCase& to) {
+  const Extents& extents = from.spec.extents;
+  const std::vector<Index> place =
+      RandomStream(RandomKey(2).fold(Purpose::kTest)).permutation(extents.key_len);
+  const auto place_of = [&](Index j) { return place[static_cast<std::size_t>(j)]; };
+  for (const std::size_t input : {1U, 2U}) {
+    const Matrix& rows = from.example.inputs[input];
+    for (Index j = 0; j < rows.rows(); ++j) {
+      to.example.inputs[input].row(place_of(j)) = rows.row(j);
+    }
+  }
+  if (from.edges.row_begin.empty()) return;
+  std::vector<std::pair<Index, Index>> pairs;
+  for (Index i = 0; i < extents.query_len; ++i) {
+    for (const Index j : visible_keys({.edges = &from.edges}, extents, i)) {
+      pairs.emplace_back(i, place_of(j));
+    }
+  }
+  to.edges = make_edges(extents.query_len, extents.key_len, pairs);
+}
+
+bool sees_a_key(const HeadCase& head_case, Index i) {
+  const auto row = static_cast<std::size_t>(i);
+  const std::vector<Index>& begin = head_case.edges.row_begin;
+  if (!begin.empty()) return begin[row] < begin[row + 1];
+  return !head_case.spec.causal || causal_limit(i, head_case.spec.extents) >= 0;
+}
+
+/// out beyond the least or greatest value of its column, relative to the greatest |value|; of rows
+/// that see a key.
+double outside_value_range(const HeadCase& head_case, ConstView out) {
+  const Matrix& value = head_case.example.inputs[2];
   const double largest = std::max(1e-30, static_cast<double>(value.cwiseAbs().maxCoeff()));
   double outside = 0;
   for (Index c = 0; c < value.cols(); ++c) {
     const double low = value.col(c).minCoeff();
     const double high = value.col(c).maxCoeff();
     for (Index i = 0; i < out.rows(); ++i) {
+      if (!sees_a_key(head_case, i)) continue;
       const double x = out(i, c);
       if (!std::isfinite(x)) return HUGE_VAL;
       outside = std::max({outside, low - x, x - high});
@@ -96,10 +128,6 @@ void scale_to_extreme(HeadCase& head_case) {
   const Matrix logits =
       query * key.transpose() / std::sqrt(static_cast<float>(head_case.spec.head_dim));
   query *= kExtremeLogit / logits.cwiseAbs().maxCoeff();
-}
-
-bool every_row_has_a_key(const CaseSpec& spec) {
-  return !spec.causal || causal_limit(0, spec.extents) >= 0;
 }
 
 }  // namespace
@@ -169,11 +197,10 @@ Verdict check_convex(const ChosenVariant& chosen) {
   const double tolerance = widened(kConvexTolerance, chosen, kConvexRoundings);
   double worst = 0;
   for (const CaseSpec& spec : few_cases(chosen.variant)) {
-    if (!every_row_has_a_key(spec)) continue;
     HeadCase head_case(chosen, spec);
     const auto outside = [&] {
       const Outcome outcome = run(head_case.subject, head_case.example, call, {.frame = false});
-      return outside_value_range(outcome.outputs[0].view(), head_case.example.inputs[2]);
+      return outside_value_range(head_case, outcome.outputs[0].view());
     };
     const double mixed = outside();
     Matrix& value = head_case.example.inputs[2];
@@ -197,18 +224,10 @@ Verdict check_equivariant(const ChosenVariant& chosen) {
   for (const CaseSpec& spec : few_cases(chosen.variant)) {
     if (spec.causal) continue;
     const HeadCase head_case(chosen, spec);
-    Example shuffled = head_case.example;
-    const std::vector<Index> order =
-        RandomStream(RandomKey(2).fold(Purpose::kTest)).permutation(spec.extents.key_len);
-    for (Index j = 0; j < spec.extents.key_len; ++j) {
-      const Index from = order[static_cast<std::size_t>(j)];
-      for (const std::size_t input : {1U, 2U}) {
-        if (shuffled.inputs[input].size() == 0) continue;
-        shuffled.inputs[input].row(j) = head_case.example.inputs[input].row(from);
-      }
-    }
+    HeadCase shuffled(chosen, spec);
+    reorder_keys(head_case, shuffled);
     const Outcome plain = run(head_case.subject, head_case.example, call, {.frame = false});
-    const Outcome other = run(head_case.subject, shuffled, call, {.frame = false});
+    const Outcome other = run(shuffled.subject, shuffled.example, call, {.frame = false});
     const double error = max_error(other.outputs[0].view(), plain.outputs[0].view().cast<double>());
     check(error <= tolerance, "reordered keys change out by {:.2g} ({})", error, spec.text());
     worst = std::max(worst, error);
@@ -225,9 +244,8 @@ Verdict check_extreme_logits(const ChosenVariant& chosen) {
     const Outcome outcome = run(head_case.subject, head_case.example, check_call(workers.team()));
     const std::string bad = not_finite(head_case.subject, outcome);
     check(bad.empty(), "{} at logits of {} ({})", bad, kExtremeLogit, spec.text());
-    if (!chosen.variant.claims.convex || !every_row_has_a_key(spec)) continue;
-    const double outside =
-        outside_value_range(outcome.outputs[0].view(), head_case.example.inputs[2]);
+    if (!chosen.variant.claims.convex) continue;
+    const double outside = outside_value_range(head_case, outcome.outputs[0].view());
     check(outside <= tolerance, "out leaves the range of the values by {:.2g} ({})", outside,
           spec.text());
   }

@@ -62,7 +62,7 @@ double softmax_error(const Outcome& outcome, const OracleOutputs& expected) {
 double oracle_error(const ChosenVariant& chosen, const HeadCase& head_case, const Call& call) {
   const Outcome outcome = run(head_case.subject, head_case.example, call, {.frame = false});
   const HeadInputs in = head_case.inputs();
-  const Call with_plan = frozen(call, outcome.plan);
+  const Call with_plan = frozen(head_case.with_edges(call), outcome.plan);
   if (!has_softmax_oracle(chosen.variant)) {
     return max_error(
         outcome.outputs[0].view(),

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "harness/conformance/cases.hpp"
+
 namespace arena {
 namespace {
 
@@ -39,6 +41,7 @@ KernelScope::KernelScope(const ChosenVariant& chosen, const Setup& setup, const 
       extents_(extents),
       head_(make_head(chosen.variant, setup, chosen.options)),
       names_(input_names(*head_)) {
+  if (chosen.variant.claims.edges) edges_ = check_edges(extents);
   const Index width = setup.num_heads * setup.head_dim;
   for (std::size_t slot = 0; slot < names_.size(); ++slot) {
     if (names_[slot].empty()) continue;
@@ -64,7 +67,7 @@ KernelScope::KernelScope(const ChosenVariant& chosen, const Setup& setup, const 
 }
 
 void KernelScope::forward(const Call& call) {
-  forward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
+  forward_heads(*head_, with_edges(call), setup_.num_heads, inputs(), weights_,
                 {View(out_), View(log_sum_exp_)}, {});
 }
 
@@ -72,7 +75,7 @@ Plan KernelScope::plan(const Call& call, Index head) {
   std::vector<Extras> extras(weights_.size());
   Plan result;
   extras[static_cast<std::size_t>(head)].plan = &result;
-  forward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
+  forward_heads(*head_, with_edges(call), setup_.num_heads, inputs(), weights_,
                 {View(out_), View(log_sum_exp_)}, {}, extras);
   return result;
 }
@@ -80,12 +83,12 @@ Plan KernelScope::plan(const Call& call, Index head) {
 void KernelScope::train(const Call& call) {
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const Index frame_bytes = head_->footprint(extents_, call).frame;
+  const Index frame_bytes = head_->footprint(extents_, with_edges(call)).frame;
   for (Frame& frame : frames_) frame = Frame::carve(workspace, frame_bytes);
   std::ranges::fill(grads_, 0.0F);
-  forward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
+  forward_heads(*head_, with_edges(call), setup_.num_heads, inputs(), weights_,
                 {View(out_), View(log_sum_exp_)}, frames_);
-  backward_heads(*head_, call, setup_.num_heads, inputs(), weights_,
+  backward_heads(*head_, with_edges(call), setup_.num_heads, inputs(), weights_,
                  {.out = d_out_, .log_sum_exp = d_log_sum_exp_, .forward_out = out_}, frames_,
                  head_matrices<View>(
                      [&](Index slot) -> View { return d_inputs_[static_cast<std::size_t>(slot)]; }),

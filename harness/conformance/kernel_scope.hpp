@@ -2,6 +2,7 @@
 // All heads of a variant with everything they need, in memory that is allocated once: what `arena
 // bench` calls scope kernel.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ class KernelScope {
   KernelScope(const ChosenVariant& chosen, const Setup& setup, const Extents& extents,
               RandomKey key);
 
+  /// The call with the edges (check_edges) that the heads get, where they want them.
+  Call with_edges(Call call) const {
+    if (edges_) call.edges = &*edges_;
+    return call;
+  }
   /// Forward of all heads, saving nothing.
   void forward(const Call& call);
   /// The plan of a forward call's head, which saves nothing.
@@ -36,6 +42,7 @@ class KernelScope {
 
   Setup setup_;
   Extents extents_;
+  std::optional<Edges> edges_;
   std::unique_ptr<AttentionHead> head_;
   InputNames names_;
   std::array<Matrix, kNumInputSlots> inputs_, d_inputs_;

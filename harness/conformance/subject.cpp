@@ -99,15 +99,15 @@ std::vector<Shape> HeadSubject::outputs() const {
 
 void HeadSubject::forward(const Call& call, std::span<const ConstView> in, const Weights& weights,
                           std::span<const View> out, Frame* frame, const Extras& extras) const {
-  head_.forward(call, from_slots<ConstView>(in), weights, {out[0], log_sum_exp_ ? out[1] : View()},
-                frame, extras);
+  head_.forward(with_edges(call), from_slots<ConstView>(in), weights,
+                {out[0], log_sum_exp_ ? out[1] : View()}, frame, extras);
 }
 
 void HeadSubject::backward(const Call& call, std::span<const ConstView> in, const Weights& weights,
                            std::span<const ConstView> out, std::span<const ConstView> d_out,
                            float d_auxiliary_loss, const Frame& frame, std::span<const View> d_in,
                            Slices grads) const {
-  head_.backward(call, from_slots<ConstView>(in), weights,
+  head_.backward(with_edges(call), from_slots<ConstView>(in), weights,
                  {.out = d_out[0],
                   .log_sum_exp = log_sum_exp_ ? d_out[1] : ConstView(),
                   .auxiliary_loss = d_auxiliary_loss,

@@ -35,17 +35,26 @@ class Subject {
 /// wanted, log_sum_exp.
 class HeadSubject final : public Subject {
  public:
-  HeadSubject(const AttentionHead& head, const Extents& extents, Index head_dim, bool log_sum_exp)
+  /// `edges`, where given, are those of every call.
+  HeadSubject(const AttentionHead& head, const Extents& extents, Index head_dim, bool log_sum_exp,
+              const Edges* edges = nullptr)
       : head_(head),
         names_(input_names(head)),
         extents_(extents),
         head_dim_(head_dim),
-        log_sum_exp_(log_sum_exp) {}
+        log_sum_exp_(log_sum_exp),
+        edges_(edges) {}
 
   const Component& component() const override { return head_; }
   std::vector<Shape> inputs() const override;
   std::vector<Shape> outputs() const override;
-  Footprint footprint(const Call& call) const override { return head_.footprint(extents_, call); }
+  Footprint footprint(const Call& call) const override {
+    return head_.footprint(extents_, with_edges(call));
+  }
+  Call with_edges(Call call) const {
+    if (edges_) call.edges = edges_;
+    return call;
+  }
   void forward(const Call& call, std::span<const ConstView> in, const Weights& weights,
                std::span<const View> out, Frame* frame, const Extras& extras) const override;
   void backward(const Call& call, std::span<const ConstView> in, const Weights& weights,
@@ -59,6 +68,7 @@ class HeadSubject final : public Subject {
   Extents extents_;
   Index head_dim_;
   bool log_sum_exp_;
+  const Edges* edges_;
 };
 
 /// A flat buffer with the slices of some specs in it.

@@ -42,4 +42,20 @@ Edges make_edges(Index query_len, Index key_len, std::span<const std::pair<Index
   return edges;
 }
 
+Edges random_graph(Index nodes, Index degree, RandomKey key) {
+  std::vector<std::pair<Index, Index>> pairs;
+  pairs.reserve(static_cast<std::size_t>(random_graph_edges(nodes, degree)));
+  std::vector<Index> seen_by(static_cast<std::size_t>(nodes), -1);
+  for (Index i = 0; i < nodes; ++i) {
+    RandomStream stream(key.fold(static_cast<std::uint64_t>(i)));
+    Index next = i;
+    for (Index count = 0; count < std::min(degree, nodes); ++count) {
+      while (seen_by[static_cast<std::size_t>(next)] == i) next = stream.below(nodes);
+      seen_by[static_cast<std::size_t>(next)] = i;
+      pairs.emplace_back(i, next);
+    }
+  }
+  return make_edges(nodes, nodes, pairs);
+}
+
 }  // namespace arena

@@ -1,12 +1,14 @@
 #pragma once
 // Which query may see which key, as compressed sparse rows and their transpose.
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "harness/core/matrix.hpp"
+#include "harness/core/random.hpp"
 
 namespace arena {
 
@@ -27,6 +29,13 @@ struct Edges {
 /// Builds both orientations from (query, key) pairs in any order. Throws Error naming a pair that
 /// is out of range or stands twice.
 Edges make_edges(Index query_len, Index key_len, std::span<const std::pair<Index, Index>> pairs);
+
+/// Node i sees itself and other nodes drawn from `key`, `degree` in all (at most all there are).
+Edges random_graph(Index nodes, Index degree, RandomKey key);
+/// Its number of edges.
+constexpr Index random_graph_edges(Index nodes, Index degree) {
+  return nodes * std::min(degree, nodes);
+}
 
 /// All pairs (i, j) with allowed(i, j).
 template <class Allowed>

@@ -5,6 +5,14 @@
 
 namespace arena {
 
+/// The first float of row i.
+inline float* row_of(View matrix, Index i) {
+  return matrix.data() + i * matrix.outerStride();
+}
+inline const float* row_of(const ConstView& matrix, Index i) {
+  return matrix.data() + i * matrix.outerStride();
+}
+
 inline void copy_rows(ConstView from, View to) {
   for (Index i = 0; i < from.rows(); ++i) to.row(i) = from.row(i);
 }

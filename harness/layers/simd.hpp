@@ -57,19 +57,38 @@ inline bool any(Mask mask) {
 #endif
 }
 
-/// The first `count` <= kWidth floats at `from`; zero in the other lanes.
+/// load_part: the first `count` <= kWidth floats at `from`, zero in the other lanes, nothing else
+/// read. store_part: writes them only.
+#if defined(__AVX512F__)
 inline Vec load_part(const float* from, Index count) {
-  if (count == kWidth) return load(from);
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1), from);
+}
+inline void store_part(float* to, Vec x, Index count) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), x);
+}
+#elif defined(__AVX__)
+inline __m256i first_lanes(Index count) {
+  alignas(32) static constexpr std::int32_t kMasks[2 * kWidth] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMasks + kWidth - count));
+}
+inline Vec load_part(const float* from, Index count) {
+  return _mm256_maskload_ps(from, first_lanes(count));
+}
+inline void store_part(float* to, Vec x, Index count) {
+  _mm256_maskstore_ps(to, first_lanes(count), x);
+}
+#else
+inline Vec load_part(const float* from, Index count) {
   alignas(64) float lanes[kWidth] = {};
   for (Index i = 0; i < count; ++i) lanes[i] = from[i];
   return load(lanes);
 }
 inline void store_part(float* to, Vec x, Index count) {
-  if (count == kWidth) return store(to, x);
   alignas(64) float lanes[kWidth];
   store(lanes, x);
   for (Index i = 0; i < count; ++i) to[i] = lanes[i];
 }
+#endif
 /// Calls body(first, lanes) for each vector of `count` floats; the last may have fewer lanes.
 template <class Body>
 [[gnu::always_inline]] inline void for_vectors(Index count, const Body& body) {
@@ -154,23 +173,47 @@ namespace detail {
 using Raw = float __attribute__((vector_size(kWidth * sizeof(float))));
 constexpr int kLanes = static_cast<int>(kWidth);
 
-/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart. Lanes from
-/// kLanes on are those of the second row.
+/// Exchanges every second block of kHalf lanes of `first` with the block before it in `second`.
+/// Lanes from kLanes on are those of `second`.
+template <int kHalf, int... kLane>
+[[gnu::always_inline]] inline void exchange_blocks(Raw& first, Raw& second,
+                                                   std::integer_sequence<int, kLane...>) {
+  const Raw a = first, b = second;
+  first = __builtin_shufflevector(a, b, ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf : kLane)...);
+  second =
+      __builtin_shufflevector(a, b, ((kLane & kHalf) != 0 ? kLanes + kLane : kLane + kHalf)...);
+}
+
+/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart.
 template <int kHalf, int... kLane>
 [[gnu::always_inline]] inline void exchange(Raw (&rows)[kWidth],
                                             std::integer_sequence<int, kLane...> lanes) {
   for (int i = 0; i < kLanes; ++i) {
-    if ((i & kHalf) != 0) continue;
-    const Raw first = rows[i], second = rows[i + kHalf];
-    rows[i] = __builtin_shufflevector(first, second,
-                                      ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf : kLane)...);
-    rows[i + kHalf] = __builtin_shufflevector(
-        first, second, ((kLane & kHalf) != 0 ? kLanes + kLane : kLane + kHalf)...);
+    if ((i & kHalf) == 0) exchange_blocks<kHalf>(rows[i], rows[i + kHalf], lanes);
   }
   if constexpr (kHalf > 1) exchange<kHalf / 2>(rows, lanes);
 }
 
+/// Of rows first, first + kStep, ...: kStep lanes each, whose sum is that of the row.
+template <int kStep, class Row>
+[[gnu::always_inline]] inline Vec folded_rows(const Row& row, Index first) {
+  if constexpr (kStep == kLanes) {
+    return row(first);
+  } else {
+    Raw even = std::bit_cast<Raw>(folded_rows<2 * kStep>(row, first));
+    Raw odd = std::bit_cast<Raw>(folded_rows<2 * kStep>(row, first + kStep));
+    exchange_blocks<kStep>(even, odd, std::make_integer_sequence<int, kLanes>{});
+    return std::bit_cast<Vec>(even) + std::bit_cast<Vec>(odd);
+  }
+}
+
 }  // namespace detail
+
+/// Lane i is the sum of all lanes of row(i), for i below kWidth.
+template <class Row>
+[[gnu::always_inline]] inline Vec row_sums(const Row& row) {
+  return detail::folded_rows<1>(row, 0);
+}
 
 /// rows[i] lane j <-> rows[j] lane i.
 [[gnu::always_inline]] inline void transpose(Vec (&rows)[kWidth]) {

@@ -50,6 +50,13 @@ Identity identity_of(const TrainJob& job) {
   return identity;
 }
 
+std::string why_unsupported(const Variant& variant, const Task& task) {
+  if (!variant.claims.edges || task.sample(Split::kTrain, 0).edges) return "";
+  return fmt::format(
+      "{} attends along the edges of a graph, and the samples of this task have none",
+      variant.name);
+}
+
 Training::Training(const TrainJob& job, Workers& workers)
     : job_(job),
       team_(workers.team()),
@@ -68,6 +75,9 @@ Training::Training(const TrainJob& job, Workers& workers)
       order_(RandomKey(job.seed).fold(Purpose::kShuffle), job.task.size(Split::kTrain)),
       batch_(job.train.integer("batch")) {
   check(job.task.size(Split::kTrain) > 0, "the task has no training samples");
+  if (const std::string reason = why_unsupported(job.variant, job.task); !reason.empty()) {
+    throw Error(reason, Failure::kUnsupported);
+  }
   model_.parameters().initialise(RandomKey(job.seed).fold(Purpose::kInitialise), span_of(weights_));
   model_.buffers().initialise(RandomKey(job.seed).fold(Purpose::kBuffer), span_of(buffers_));
   best_weights_ = weights_;

@@ -73,6 +73,9 @@ class Training {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Why the variant cannot be trained on these samples, "" when it can.
+std::string why_unsupported(const Variant& variant, const Task& task);
+
 /// Everything that a training's result depends on, as text.
 Identity identity_of(const TrainJob& job);
 

@@ -1,0 +1,192 @@
+// gat: attention along the edges of a graph whose scores are a sum of one number for each end.
+//
+//   h = the projected nodes (input "value", which is also what is averaged)
+//   s_e = LeakyReLU(<a_dst, h_i> + <a_src, h_j>) for each edge e = (i, j), slope 0.2 below 0
+//   out_i = sum of softmax(s)_e h_j + bias
+//   backward: d_dst_i and d_src_j are the sums of d_s_e LeakyReLU' over the row of i and the column
+//   of j; d_h_j = d_value_j (engine/sparse_softmax.hpp) + d_dst_j a_dst + d_src_j a_src,
+//   d_a_dst = sum of d_dst_i h_i, d_a_src = sum of d_src_j h_j, d_bias = sum of d_out_i.
+//   The engine wants <d_out_i, out_i> without the bias: <d_out_i, bias> stands in for a
+//   d_log_sum_exp.
+//
+// Cost for E edges: (2 E + 4 N) d flops forward, (4 E + 8 N) d backward; saves 16 N bytes a head.
+// Source: Velickovic, Cucurull, Casanova, Romero, Lio, Bengio, "Graph Attention Networks", 2018,
+// section 2.1; heads concatenated, parameters as in their code (Glorot).
+
+#include <cmath>
+
+#include "harness/layers/linear.hpp"
+#include "harness/layers/row_blocks.hpp"
+#include "harness/layers/rows.hpp"
+#include "variants/engine/gathered_rows.hpp"
+#include "variants/engine/sparse_softmax.hpp"
+
+namespace arena {
+namespace {
+
+constexpr float kSlope = 0.2F;
+constexpr float kLog2E = 1.4426950408889634F;
+enum Parameter : Index { kDst, kSrc, kBias };
+
+/// Of each node: what it adds to the scores of its row and of its column, [2, nodes].
+class NodeScores final : public EdgeScores {
+ public:
+  explicit NodeScores(const ConstView& nodes, const View& d_nodes = {})
+      : dst_(row_of(nodes, 0)), src_(row_of(nodes, 1)), d_nodes_(d_nodes) {}
+
+  void evaluate(Index query, Numbers keys, float* scores) const override {
+    for (std::size_t e = 0; e < keys.size(); ++e) {
+      const float x = dst_[query] + src_[keys[e]];
+      scores[e] = kLog2E * std::max(x, kSlope * x);
+    }
+  }
+  void add_to_query(Index query, Numbers keys, bool first, float* d_scores) const override {
+    for (std::size_t e = 0; e < keys.size(); ++e) {
+      if (dst_[query] + src_[keys[e]] < 0) d_scores[e] *= kSlope;
+    }
+    add(0, query, keys, first, d_scores);
+  }
+  void add_to_key(Index key, Numbers queries, bool first, const float* d_scores) const override {
+    add(1, key, queries, first, d_scores);
+  }
+
+ private:
+  void add(Index end, Index node, Numbers edges, bool first, const float* d_scores) const {
+    float sum = first ? 0.0F : row_of(d_nodes_, end)[node];
+    for (std::size_t e = 0; e < edges.size(); ++e) sum += d_scores[e];
+    row_of(d_nodes_, end)[node] = sum;
+  }
+
+  const float* dst_;
+  const float* src_;
+  View d_nodes_;
+};
+
+/// to[i] = <x_i, vector>.
+void project(const Team& team, const ConstView& x, const ConstView& vector, float* to) {
+  for_row_blocks(team, x.rows(), [&](Index first, Index count, const Team&) {
+    dot_rows(vector.data(), ConsecutiveRows(x.row_slice(first, count)), count, to + first);
+  });
+}
+
+class Gat final : public AttentionHead {
+ public:
+  explicit Gat(const Setup& setup) {
+    for (const char* name : {"a_dst", "a_src"}) {
+      specs_.push_back({name, 1, setup.head_dim, Init::xavier(), Sharing::kHead});
+    }
+    specs_.push_back({"bias", 1, setup.head_dim, Init::zeros(), Sharing::kHead});
+  }
+
+  std::span<const std::string_view> inputs() const override {
+    static constexpr std::array<std::string_view, 1> kInputs{"value"};
+    return kInputs;
+  }
+  std::span<const ParameterSpec> parameters() const override { return specs_; }
+
+  Footprint footprint(const Extents& extents, const Call& call) const override {
+    const Edges& edges = edges_of(call, extents, "gat");
+    return {.frame = frame_bytes(extents.key_len),
+            .scratch = scratch_bytes(extents.key_len, edges.count())};
+  }
+  static Index frame_bytes(Index nodes) {
+    return sparse_statistics_bytes(nodes) + stored_bytes<float>(2 * nodes);
+  }
+  static Index scratch_bytes(Index nodes, Index edges) {
+    return stored_bytes<float>(2 * nodes) + stored_bytes<float>(nodes) +
+           sparse_scratch_bytes(edges);
+  }
+
+  void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
+               Frame* frame, const Extras&) const override {
+    const Index count = in.value.rows();
+    const Edges& edges = edges_of(call, extents_of(in), "gat");
+    const WorkspaceScope scope(call.team.workspace());
+    const View statistics = frame ? frame->matrix(2, count) : View();
+    const View nodes = frame ? frame->matrix(2, count) : call.team.workspace().matrix(2, count);
+    project(call.team, in.value, weights.parameters[kDst], row_of(nodes, 0));
+    project(call.team, in.value, weights.parameters[kSrc], row_of(nodes, 1));
+    sparse_forward(call.team, edges, NodeScores(nodes), in.value, outputs, statistics);
+    for_row_blocks(call.team, count, [&](Index first, Index rows, const Team&) {
+      outputs.out.row_slice(first, rows).rowwise() += weights.parameters[kBias].row(0);
+    });
+  }
+
+  void backward(const Call& call, const HeadInputs& in, const Weights& weights,
+                const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
+                Slices grads) const override {
+    const Index count = in.value.rows();
+    const Edges& edges = edges_of(call, extents_of(in), "gat");
+    FrameReader saved(frame);
+    const ConstView statistics = saved.matrix(2, count), nodes = saved.matrix(2, count);
+    Workspace& workspace = call.team.workspace();
+    const WorkspaceScope scope(workspace);
+    const View d_nodes = workspace.matrix(2, count), of_bias = workspace.matrix(count, 1);
+    project(call.team, d_outputs.out, weights.parameters[kBias], row_of(of_bias, 0));
+    const HeadOutputGrads d_average{
+        .out = d_outputs.out, .log_sum_exp = of_bias, .forward_out = d_outputs.forward_out};
+    sparse_backward(call.team, edges, NodeScores(nodes, d_nodes), in.value, d_average, statistics,
+                    d_in.value);
+    for (const Index end : {kDst, kSrc}) {
+      const ConstView d_node(row_of(d_nodes, end), count, 1);
+      multiply(call.team, d_node, weights.parameters[end], d_in.value, Output::kAdd);
+      multiply(call.team, transpose(d_node), in.value, grads[end], Output::kAdd);
+    }
+    add_column_sums(d_outputs.out, grads[kBias]);
+  }
+
+ private:
+  std::vector<ParameterSpec> specs_;
+};
+
+/// The formula at the top, node by node in double.
+MatrixD reference(const Problem&, const Call& call, const HeadInputs& in, const Weights& weights) {
+  const MatrixD h = in.value.cast<double>(), bias = weights.parameters[kBias].cast<double>();
+  const MatrixD dst = h * weights.parameters[kDst].cast<double>().transpose();
+  const MatrixD src = h * weights.parameters[kSrc].cast<double>().transpose();
+  MatrixD out = bias.replicate(h.rows(), 1);
+  for (Index i = 0; i < h.rows(); ++i) {
+    const auto begin = call.edges->row_begin.begin() + i;
+    MatrixD sum = MatrixD::Zero(1, h.cols());
+    double weights_sum = 0;
+    for (Index e = begin[0]; e < begin[1]; ++e) {
+      const Index j = call.edges->key[static_cast<std::size_t>(e)];
+      const double x = dst(i, 0) + src(j, 0), weight = std::exp(x < 0 ? 0.2 * x : x);
+      sum += weight * h.row(j);
+      weights_sum += weight;
+    }
+    if (weights_sum > 0) out.row(i) += sum / weights_sum;
+  }
+  return out;
+}
+
+double flops(const Problem& p) {
+  const double forward = static_cast<double>(2 * p.edges + 4 * p.extents.key_len);
+  const double passes = p.pass == Pass::kForward ? 1 : p.pass == Pass::kBackward ? 2 : 3;
+  return passes * forward * static_cast<double>(p.setup.head_dim * p.setup.num_heads);
+}
+
+double analytic_bytes(const Problem& p) {
+  const Index nodes = p.extents.key_len, heads = p.setup.num_heads;
+  const Index busy = heads >= p.workers ? p.workers : 1;
+  if (p.pass == Pass::kForward) return static_cast<double>(busy * stored_bytes<float>(2 * nodes));
+  return static_cast<double>(heads * Gat::frame_bytes(nodes) +
+                             busy * Gat::scratch_bytes(nodes, p.edges));
+}
+
+const Register<Variant> kGat{{
+    .name = "gat",
+    .summary = "graph attention: an edge's score is a learned sum of its two ends",
+    .family = "graph",
+    .year = 2018,
+    .cost =
+        "(2 E + 4 N) d flops forward, twice that backward, for E edges; saves 16 N bytes a head",
+    .source = "Velickovic et al., Graph Attention Networks, 2018, section 2.1",
+    .claims = {.edges = true, .kinks = true, .reference = reference},
+    .make_head = [](const Setup& setup, const Options&) { return std::make_unique<Gat>(setup); },
+    .flops = flops,
+    .analytic_bytes = analytic_bytes,
+}};
+
+}  // namespace
+}  // namespace arena
