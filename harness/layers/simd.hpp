@@ -15,6 +15,7 @@
 namespace arena::simd {
 
 using Vec = xsimd::batch<float>;
+using DoubleVec = xsimd::batch<double>;
 using IntVec = xsimd::batch<std::int32_t>;
 using Mask = xsimd::batch_bool<float>;
 
@@ -52,6 +53,13 @@ inline bool any(Mask mask) {
 [[gnu::always_inline]] inline void add_product(Vec& sum, Vec x, Vec y) {
 #ifdef __FMA__
   asm("vfmadd231ps %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
+#else
+  sum = x * y + sum;
+#endif
+}
+[[gnu::always_inline]] inline void add_product(DoubleVec& sum, DoubleVec x, DoubleVec y) {
+#ifdef __FMA__
+  asm("vfmadd231pd %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
 #else
   sum = x * y + sum;
 #endif
