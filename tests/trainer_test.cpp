@@ -239,7 +239,7 @@ TEST(EpochOrder, SeesEverySampleOncePerEpochInAnotherOrder) {
 TEST(ShardCount, DependsOnBatchAndGradientOnly) {
   EXPECT_EQ(shard_count(4, 1000), 4);
   EXPECT_EQ(shard_count(32, 1000), 16);
-  EXPECT_EQ(shard_count(32, Index{16} << 20), 4);  // 64 MiB of gradient
+  EXPECT_EQ(shard_count(32, Index{2} << 20), 4);  // 8 MiB of gradient
   EXPECT_EQ(shard_count(32, Index{1} << 30), 1);
 }
 

@@ -37,8 +37,19 @@ class Linformer final : public AttentionHead {
     }
     const Init init = Init::normal(1 / std::sqrt(static_cast<float>(rank_)));
     const Sharing sharing = sharing_of(options.text("sharing"));
-    specs_ = {{"E", rank_, max_len_, init, sharing},
-              {"F", rank_, max_len_, init, sharing, options.on("tied") ? "E" : ""}};
+    specs_ = {{.name = "E",
+               .rows = rank_,
+               .cols = max_len_,
+               .init = init,
+               .sharing = sharing,
+               .transposed = true},
+              {.name = "F",
+               .rows = rank_,
+               .cols = max_len_,
+               .init = init,
+               .sharing = sharing,
+               .tie = options.on("tied") ? "E" : "",
+               .transposed = true}};
   }
 
   std::span<const ParameterSpec> parameters() const override { return specs_; }
@@ -84,10 +95,8 @@ class Linformer final : public AttentionHead {
     const View d_value = workspace.matrix(rank_, head_dim_);
     softmax_backward(call.team, {in.query, key, value}, scale_, BandMask::full({query_len, rank_}),
                      d_outputs, statistics, {d_in.query, d_key, d_value});
-    const ConstView e = used(weights.parameters[0], key_len);
-    const ConstView f = used(weights.parameters[1], key_len);
-    multiply(call.team, transpose(e), d_key, d_in.key, Output::kOverwrite);
-    multiply(call.team, transpose(f), d_value, d_in.value, Output::kOverwrite);
+    multiply(call.team, transposed(weights, 0, key_len), d_key, d_in.key, Output::kOverwrite);
+    multiply(call.team, transposed(weights, 1, key_len), d_value, d_in.value, Output::kOverwrite);
     multiply(call.team, d_key, transpose(in.key), grads[0].column_slice(0, key_len), Output::kAdd);
     multiply(call.team, d_value, transpose(in.value), grads[1].column_slice(0, key_len),
              Output::kAdd);
@@ -96,6 +105,13 @@ class Linformer final : public AttentionHead {
  private:
   static ConstView used(const ConstView& projection, Index key_len) {
     return projection.column_slice(0, key_len);
+  }
+  /// The prepared transpose where there is one, whose rows are read faster than columns.
+  static Factor transposed(const Weights& weights, Index i, Index key_len) {
+    if (weights.transposed.present()) {
+      return weights.transposed.transpose_at(i).row_slice(0, key_len);
+    }
+    return transpose(used(weights.parameters[i], key_len));
   }
 
   Index rank_;

@@ -22,6 +22,11 @@ constexpr Index round_up(Index count, Index multiple) {
 constexpr int kTileRows = 4;
 constexpr int kTileVectors = simd::kWidth == 16 ? 4 : simd::kWidth == 8 ? 3 : 2;
 constexpr Index kTileLanes = kTileVectors * simd::kWidth;
+/// Rows of a tile so many vectors wide: narrow ones leave room for more, and need them to hide the
+/// latency.
+template <int Vectors>
+constexpr int kRowsFor = 2 * Vectors <= kTileVectors ? 2 * kTileRows : kTileRows;
+constexpr int kMostRows = kRowsFor<1>;
 
 constexpr int kUnroll = 8;  // depth steps
 

@@ -12,11 +12,8 @@ namespace {
 constexpr Index kDepth = 256;           // summed up in registers at a time
 constexpr Index kDepthTransposed = 64;  // the same, where a long b would not stay in cache
 constexpr std::size_t kMaxPieces = 8;
-/// Rows of a register tile: narrow panels leave room for more, and need them to hide the latency.
-template <int Vectors>
-constexpr int kRowsFor = 2 * Vectors <= kTileVectors ? 2 * kTileRows : kTileRows;
-constexpr int kMostRows = kRowsFor<1>;
-constexpr Index kWide = 512;     // rows this far apart use few sets of a cache: packed, if ...
+constexpr Index kWide = 512;     // rows this far apart use few sets of a cache and are not fetched
+                                 // ahead by the machine; as b they are packed, if ...
 constexpr Index kManyTiles = 4;  // ... so many tiles read them
 constexpr Index kSharedRows = 64 / kTileRows * kTileRows;  // of a block that one worker takes
 constexpr Index kSharedCols = std::max(Index{64}, kTileLanes);
@@ -94,13 +91,11 @@ class Panel {
   void by_rows() {
     constexpr int kRows = kRowsFor<Vectors>;
     const Index whole = to_.rows() / kRows * kRows, rest = to_.rows() - whole;
-    for (Index row = 0; row < whole; row += kRows) {
-      tile<Vectors>(row, kRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
-        return RowTile{piece.a + row * piece.a_stride, piece.a_stride};
-      });
-    }
+    tiles<Vectors>(whole, [](const Piece& piece, Index row) ARENA_INLINE_LAMBDA {
+      return RowTile{piece.a + row * piece.a_stride, piece.a_stride};
+    });
     if (rest == 0) return;
-    tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+    edge_tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
       return LastRows<kRows>(piece.a + whole * piece.a_stride, piece.a_stride, rest);
     });
   }
@@ -109,15 +104,54 @@ class Panel {
   void by_columns() {
     constexpr int kRows = kRowsFor<Vectors>;
     const Index whole = to_.rows() / kRows * kRows, rest = to_.rows() - whole;
-    for (Index row = 0; row < whole; row += kRows) {
-      tile<Vectors>(row, kRows, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
-        return ColumnOperand{piece.a + row, piece.a_stride};
-      });
-    }
+    tiles<Vectors>(whole, [](const Piece& piece, Index row) ARENA_INLINE_LAMBDA {
+      return ColumnOperand{piece.a + row, piece.a_stride};
+    });
     if (rest == 0) return;
-    tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+    edge_tile<Vectors>(whole, rest, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
       return padded<kRows>({piece.a + whole, piece.a_stride}, rest, piece.depth);
     });
+  }
+
+  /// Tiles of the first `rows` rows, a multiple of a tile's.
+  template <int Vectors, class MakeOperand>
+  ARENA_INLINE void tiles(Index rows, const MakeOperand& operand) {
+    if (whole_vectors()) return whole_tiles<Vectors>(rows, operand);
+    for (Index row = 0; row < rows; row += kRowsFor<Vectors>) {
+      edge_tile<Vectors>(row, kRowsFor<Vectors>, [&](const Piece& piece) ARENA_INLINE_LAMBDA {
+        return operand(piece, row);
+      });
+    }
+  }
+
+  /// A function of its own, with copies of members (which are read again after each store of a
+  /// vector): else tiles of two vectors lose a fifth.
+  template <int Vectors, class MakeOperand>
+  [[gnu::noinline]] void whole_tiles(Index rows, const MakeOperand& operand) const {
+    constexpr int kRows = kRowsFor<Vectors>;
+    const float* const bias = rows_ ? bias_ : nullptr;
+    const float* const from = rows_ ? rows_ + col_ : bias_ ? bias_ : edges_.zero;
+    const Index from_stride = rows_ ? rows_stride_ : 0, to_stride = to_.outerStride();
+    float* const to = const_cast<float*>(to_.data()) + col_;
+    for (Index row = 0; row < rows; row += kRows) {
+      Accumulators<Vectors, kRows> sum;
+      sum.load(from + row * from_stride, from_stride);
+      if (to_stride >= kWide) fetch(row + 2 * kRows, kRows);
+      if (bias) sum.add_row(bias);
+      for (std::size_t p = 0; p < num_pieces_; ++p) {
+        const Piece& piece = pieces_[p];
+        sum.multiply_add(operand(piece, row), piece.b, piece.b_stride, piece.depth);
+      }
+      sum.store(to + row * to_stride, to_stride);
+    }
+  }
+
+  /// Starts to load rows of the result, where there are so many.
+  void fetch(Index first, Index count) const {
+    for (Index i = first; i < std::min(first + count, to_.rows()); ++i) {
+      const float* const row = to_.data() + i * to_.outerStride() + col_;
+      for (Index c = 0; c < cols_; c += kCacheLine) __builtin_prefetch(row + c, 1, 3);
+    }
   }
 
   /// The bias of these columns, as whole vectors.
@@ -161,34 +195,25 @@ class Panel {
     }
   }
 
+  /// `rows` rows of one tile, by way of a copy of the result.
   template <int Vectors, class MakeOperand>
-  ARENA_INLINE void tile(Index row, Index rows, const MakeOperand& operand) {
+  ARENA_INLINE void edge_tile(Index row, Index rows, const MakeOperand& operand) {
     constexpr int kRows = kRowsFor<Vectors>;
-    const bool direct = rows == kRows && whole_vectors();
-    const Rows from = start_rows(row, rows, direct);
     Accumulators<Vectors, kRows> sum;
-    sum.load(from.data, from.stride);
-    if (rows_ && bias_) sum.add_row(bias_);
+    if (rows_) {
+      copy_columns(rows_ + row * rows_stride_ + col_, rows_stride_, edges_.to, kTileLanes, rows);
+      sum.load(edges_.to, kTileLanes);
+      if (bias_) sum.add_row(bias_);
+    } else {
+      sum.load(bias_ ? bias_ : edges_.zero, 0);
+    }
     for (std::size_t p = 0; p < num_pieces_; ++p) {
       const Piece& piece = pieces_[p];
       sum.multiply_add(operand(piece), piece.b, piece.b_stride, piece.depth);
     }
-    float* const place = to_.data() + row * to_.outerStride() + col_;
-    if (direct) {
-      sum.store(place, to_.outerStride());
-    } else {
-      sum.store(edges_.to, kTileLanes);
-      copy_columns(edges_.to, kTileLanes, place, to_.outerStride(), rows);
-    }
-  }
-
-  /// What the sums of a tile start from, but for a bias beside rows.
-  Rows start_rows(Index row, Index rows, bool direct) const {
-    if (!rows_) return {bias_ ? bias_ : edges_.zero, 0};
-    const float* const from = rows_ + row * rows_stride_ + col_;
-    if (direct) return {from, rows_stride_};
-    copy_columns(from, rows_stride_, edges_.to, kTileLanes, rows);
-    return {edges_.to, kTileLanes};
+    sum.store(edges_.to, kTileLanes);
+    copy_columns(edges_.to, kTileLanes, to_.data() + row * to_.outerStride() + col_,
+                 to_.outerStride(), rows);
   }
 
   void copy_columns(const float* from, Index from_stride, float* to, Index to_stride,

@@ -133,13 +133,14 @@ void Block::backward(const Call& call, std::span<const ConstView> in, ConstView 
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
   const View normed = workspace.matrix(len, dim_);
-  const View d_attention = workspace.matrix(len, dim_);
   const View d_normed = workspace.matrix(len, dim_);
   const Dropout dropout = attention_dropout(call);
+  const View d_attention = dropout.drops() ? workspace.matrix(len, dim_) : d_x;
   for_row_blocks(call.team, len, [&](Index first, Index count, const Team&) {
     layer_norm_again(x.row_slice(first, count), weights.parameters[kScale],
                      weights.parameters[kShift], statistics.row_slice(first, count),
                      normed.row_slice(first, count));
+    if (!dropout.drops()) return;
     dropout.copy(first, d_x.row_slice(first, count), d_attention.row_slice(first, count));
   });
   attention_->backward(call, {normed, context}, attention_weights(weights), d_attention,

@@ -129,7 +129,9 @@ void FeedForward::backward(const Call& call, ConstView x, const Weights& weights
       backward_block(pass, first + begin, size, part,
                      norm_sums.row_slice(2 * (begin / kRowBlock), 2), worker.workspace());
     });
-    linear_backward_weights(call.team, rows.active, rows.d_out, grads[kOutWeight], grads[kOutBias]);
+    const ConstView d_out =
+        pass.masks.out.drops() ? ConstView(rows.d_out) : d_y.row_slice(first, count);
+    linear_backward_weights(call.team, rows.active, d_out, grads[kOutWeight], grads[kOutBias]);
     linear_backward_weights(call.team, rows.normed, rows.d_hidden, grads[kInWeight],
                             grads[kInBias]);
     for (Index b = 0; b < row_blocks(count); ++b) {
@@ -147,8 +149,10 @@ void FeedForward::backward_block(const Pass& pass, Index first, Index count, con
   const ConstView statistics = pass.statistics.row_slice(first, count);
   const View d_x = pass.d_x.row_slice(first, count);
   const View d_normed = workspace.matrix(count, dim_);
-  pass.masks.out.copy(first, d_y, rows.d_out);
-  linear_backward_input(rows.d_out, pass.out_transposed, rows.d_hidden, Output::kOverwrite);
+  const bool drops = pass.masks.out.drops();
+  if (drops) pass.masks.out.copy(first, d_y, rows.d_out);
+  linear_backward_input(drops ? ConstView(rows.d_out) : d_y, pass.out_transposed, rows.d_hidden,
+                        Output::kOverwrite);
   gelu_backward(pass.hidden.row_slice(first, count), rows.d_hidden, rows.active, rows.d_hidden);
   pass.masks.hidden.apply_to_both(first, rows.active, rows.d_hidden);
   linear_backward_input(rows.d_hidden, pass.in_transposed, d_normed, Output::kOverwrite);

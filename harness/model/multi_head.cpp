@@ -143,7 +143,8 @@ class MultiHead final : public AttentionLayer {
 
   Weights weights_of_head(const Weights& weights, Index head) const {
     return {part_of_head(weights.parameters, heads_, head_->parameters().size(), head),
-            part_of_head(weights.buffers, 0, head_->buffers().size(), head)};
+            part_of_head(weights.buffers, 0, head_->buffers().size(), head),
+            part_of_head(weights.transposed, heads_, head_->parameters().size(), head)};
   }
 
   /// One frame for each head, cut from what `memory` has left.

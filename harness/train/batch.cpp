@@ -9,7 +9,7 @@ namespace arena {
 namespace {
 
 constexpr Index kMaxShards = 16;
-constexpr Index kShardBytes = Index{256} << 20;
+constexpr Index kShardBytes = Index{32} << 20;
 
 }  // namespace
 
@@ -47,7 +47,9 @@ void Batch::fill(const Task& task, EpochOrder& order, Index first, const Team& t
 
 Index shard_count(Index batch, Index gradient_floats) {
   const Index bytes = gradient_floats * static_cast<Index>(sizeof(float));
-  return std::min({batch, kMaxShards, std::max(Index{1}, kShardBytes / std::max(Index{1}, bytes))});
+  Index count = kMaxShards;
+  while (count > 1 && count * bytes > kShardBytes) count /= 2;
+  return std::min(batch, count);
 }
 
 }  // namespace arena

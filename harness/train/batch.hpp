@@ -51,7 +51,8 @@ class Batch {
   Index scored_ = 0, tokens_ = 0;
 };
 
-/// min(batch, 16, 256 MiB / gradient bytes), at least 1.
+/// 16, halved until the gradients of all are within 32 MiB, where caches help (at least 1); at most
+/// batch.
 Index shard_count(Index batch, Index gradient_floats);
 
 }  // namespace arena

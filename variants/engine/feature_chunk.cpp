@@ -45,29 +45,25 @@ Vec block_dots(const A& a, const B& b, Index end) {
 
 /// Stores the part of a tile at (r, c) that lies within `to`.
 template <int Vectors>
-ARENA_INLINE void store_within(const Accumulators<Vectors>& tile, const View& to, Index r,
-                               Index c) {
+ARENA_INLINE void store_within(const Tile<Vectors>& tile, const View& to, Index r, Index c) {
+  constexpr int kRows = kRowsFor<Vectors>;
   const Index rows = to.rows() - r, cols = to.cols() - c, stride = to.outerStride();
   float* const place = const_cast<float*>(to.data()) + r * stride + c;
-  if (cols >= Vectors * kWidth) {
-    for (int i = 0; i < kTileRows; ++i) {
-      if (i >= rows) return;
-      for (int v = 0; v < Vectors; ++v) {
-        simd::store(place + i * stride + v * kWidth, tile.at[i][v]);
-      }
-    }
+  if (rows >= kRows && cols >= Vectors * kWidth) {
+    tile.store(place, stride);
     return;
   }
-  alignas(64) float edge[kTileRows * Vectors * kWidth];
+  alignas(64) float edge[kRows * Vectors * kWidth];
   tile.store(edge, Vectors * kWidth);
-  for (Index i = 0; i < std::min<Index>(kTileRows, rows); ++i) {
+  for (Index i = 0; i < std::min<Index>(kRows, rows); ++i) {
     std::copy_n(edge + i * Vectors * kWidth, cols, place + i * stride);
   }
 }
 
 /// The last rows of a triangle's register tile that starts at r see no further than themselves.
+template <int Vectors>
 Index triangle_depth(Index r, Index count) {
-  return std::min(r + kTileRows, count);
+  return std::min(r + kRowsFor<Vectors>, count);
 }
 
 }  // namespace
@@ -152,7 +148,7 @@ const float* Chunk::invert_denominators(const float* z, float epsilon, bool caus
 }
 
 /// triangle[i][j] = <left_i, right_j> + add_i for j <= i, zero for the other j of i's register
-/// tile; beyond it nothing is written, and nothing is read.
+/// tile, of whatever width; what is beyond it means nothing and is not read.
 void Chunk::fill_triangle(const float* left, const float* right, Index stride, Index depth,
                           const float* add, float* triangle) {
   copy_transposed(right, stride, kChunk, depth, 1, right_t_, kChunk);
@@ -167,7 +163,7 @@ void Chunk::fill_triangle(const float* left, const float* right, Index stride, I
     }
   }
   for (Index i = 0; i < count_; ++i) {
-    const Index end = triangle_depth(i / kTileRows * kTileRows, count_);
+    const Index end = std::min(i / kMostRows * kMostRows + kMostRows, count_);
     std::fill(triangle + i * kTriangleStride + std::min(i + 1, end),
               triangle + i * kTriangleStride + end, 0.0F);
   }
@@ -186,18 +182,17 @@ void Chunk::write_out(const Sums& sums, bool causal, View out) {
   if (causal) fill_weights();
   const Index features = widths_.feature_stride(), values = widths_.value_stride();
   for_tiles(count_, widths_.values, [&]<int Vectors>(Index r, Index c) {
-    Accumulators<Vectors> tile;
+    Tile<Vectors> tile;
     tile.clear();
     tile.multiply_add(RowTile{phi_query_ + r * features, features}, sums.matrix + c, values,
                       widths_.features);
     if (causal) {
       tile.multiply_add(RowTile{weights_ + r * kTriangleStride, kTriangleStride}, value_ + c,
-                        values, triangle_depth(r, count_));
+                        values, triangle_depth<Vectors>(r, count_));
     }
-    for (int i = 0; i < kTileRows; ++i) {
-      const Vec inverse(inverse_[std::min(r + i, count_ - 1)]);
-      for (Vec& x : tile.at[i]) x = x * inverse;
-    }
+    tile.for_each([&](auto i, auto v) ARENA_INLINE_LAMBDA {
+      tile.at[i][v] = tile.at[i][v] * Vec(inverse_[std::min(r + i, count_ - 1)]);
+    });
     store_within(tile, out, r, c);
   });
 }
@@ -206,10 +201,10 @@ void Chunk::write_out(const Sums& sums, bool causal, View out) {
 void Chunk::add_outer(const float* phi, const float* rows, const Sums& to) const {
   const Index features = widths_.feature_stride(), values = widths_.value_stride();
   for_tiles(widths_.features, widths_.values, [&]<int Vectors>(Index r, Index c) {
-    Accumulators<Vectors> tile;
+    Tile<Vectors> tile;
     tile.clear();
     tile.multiply_add(ColumnOperand{phi + r, features}, rows + c, values, count_);
-    tile.add_to(to.matrix + r * values + c, values, kTileRows);
+    tile.add_to(to.matrix + r * values + c, values, kRowsFor<Vectors>);
   });
 }
 
@@ -245,15 +240,14 @@ void Chunk::write_d_query(const FeatureMap& map, const ConstView& query, const f
   if (causal) fill_d_weights();
   const Index features = widths_.feature_stride(), values = widths_.value_stride();
   for_tiles(count_, widths_.features, [&]<int Vectors>(Index r, Index c) {
-    Accumulators<Vectors> tile;
-    for (int i = 0; i < kTileRows; ++i) {
-      const Vec delta(delta_[std::min(r + i, count_ - 1)]);
-      for (int v = 0; v < Vectors; ++v) tile.at[i][v] = delta * simd::load(z + c + v * kWidth);
-    }
+    Tile<Vectors> tile;
+    tile.for_each([&](auto i, auto v) ARENA_INLINE_LAMBDA {
+      tile.at[i][v] = Vec(delta_[std::min(r + i, count_ - 1)]) * simd::load(z + c + v * kWidth);
+    });
     tile.multiply_add(RowTile{n_ + r * values, values}, sums_t_ + c, features, widths_.values);
     if (causal) {
       tile.multiply_add(RowTile{d_weights_ + r * kTriangleStride, kTriangleStride}, phi_key_ + c,
-                        features, triangle_depth(r, count_));
+                        features, triangle_depth<Vectors>(r, count_));
     }
     tile.store(d_phi_ + r * features + c, features);
   });
@@ -270,10 +264,8 @@ void Chunk::write_d_keys(const FeatureMap& map, const ConstView& key, const Sums
     return ColumnOperand{triangle + r * kTriangleStride + r, kTriangleStride};
   };
   for_tiles(count_, widths_.features, [&]<int Vectors>(Index r, Index c) {
-    Accumulators<Vectors> tile;
-    for (auto& row : tile.at) {
-      for (int v = 0; v < Vectors; ++v) row[v] = simd::load(d_sums.vector + c + v * kWidth);
-    }
+    Tile<Vectors> tile;
+    tile.load(d_sums.vector + c, 0);
     tile.multiply_add(RowTile{value_ + r * values, values}, sums_t_ + c, features, widths_.values);
     if (causal) {
       tile.multiply_add(later(d_weights_, r), phi_query_ + r * features + c, features, count_ - r);
@@ -283,7 +275,7 @@ void Chunk::write_d_keys(const FeatureMap& map, const ConstView& key, const Sums
   map.differentiate(key, {phi_key_, count_, widths_.features, features},
                     {d_phi_, count_, widths_.features, features}, d_key);
   for_tiles(count_, widths_.values, [&]<int Vectors>(Index r, Index c) {
-    Accumulators<Vectors> tile;
+    Tile<Vectors> tile;
     tile.clear();
     tile.multiply_add(RowTile{phi_key_ + r * features, features}, d_sums.matrix + c, values,
                       widths_.features);

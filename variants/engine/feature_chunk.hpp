@@ -9,11 +9,11 @@ namespace arena::feature_detail {
 
 // Rows, in whole register tiles: a chunk's features, values and sums stay in the first cache.
 constexpr Index kChunk = 64 / kTileLanes * kTileLanes;
-constexpr Index kChunkRows = round_up(kChunk, kTileRows);
+constexpr Index kChunkRows = round_up(kChunk, kMostRows);
 
 /// Columns of a buffer whose rows are read in whole vectors and in whole register tiles.
 constexpr Index padded(Index cols) {
-  return round_up(round_up(cols, kTileRows), simd::kWidth);
+  return round_up(round_up(cols, kMostRows), simd::kWidth);
 }
 
 constexpr Index kTriangleStride = padded(kChunk);
@@ -36,12 +36,15 @@ struct Sums {
       : matrix(data), vector(data + widths.feature_stride() * widths.value_stride()) {}
 };
 
+template <int Vectors>
+using Tile = Accumulators<Vectors, kRowsFor<Vectors>>;
+
 /// body.operator()<Vectors>(r, c) for the register tiles of a [rows, cols] matrix.
 template <class Body>
 ARENA_INLINE void for_tiles(Index rows, Index cols, const Body& body) {
   for (Index c = 0; c < cols; c += kTileLanes) {
     with_vectors(cols - c, [&]<int Vectors>() {
-      for (Index r = 0; r < rows; r += kTileRows) body.template operator()<Vectors>(r, c);
+      for (Index r = 0; r < rows; r += kRowsFor<Vectors>) body.template operator()<Vectors>(r, c);
     });
   }
 }
