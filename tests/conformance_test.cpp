@@ -164,7 +164,46 @@ CheckResult check_noisy(double bias) {
 
 TEST(Checks, AnEstimatorIsHeldToItsExpectation) {
   EXPECT_TRUE(check_noisy(0).passed) << check_noisy(0).detail;
-  EXPECT_FALSE(check_noisy(0.5).passed) << "200 draws of deviation 1 cannot hide a bias of 0.5";
+  EXPECT_FALSE(check_noisy(0.1).passed) << "2000 draws of deviation 1 cannot hide a bias of 0.1";
+}
+
+/// Takes a state, but forgets what is in it.
+class Forgets final : public AttentionHead {
+ public:
+  explicit Forgets(std::unique_ptr<AttentionHead> inner) : inner_(std::move(inner)) {}
+  Footprint footprint(const Extents& extents, const Call& call) const override {
+    return inner_->footprint(extents, call);
+  }
+  void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
+               Frame* frame, const Extras& extras) const override {
+    Call fresh = call;
+    fresh.state = nullptr;
+    inner_->forward(fresh, in, weights, outputs, frame, extras);
+    if (extras.state && call.state) extras.state->position += call.state->position;
+  }
+  void backward(const Call& call, const HeadInputs& in, const Weights& weights,
+                const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
+                Slices grads) const override {
+    inner_->backward(call, in, weights, d_outputs, frame, d_in, grads);
+  }
+
+ private:
+  std::unique_ptr<AttentionHead> inner_;
+};
+
+Variant forgetting(const Variant& variant) {
+  Variant result = variant;
+  result.make_head = [make = variant.make_head](const Setup& setup, const Options& options) {
+    return std::make_unique<Forgets>(make(setup, options));
+  };
+  return result;
+}
+
+TEST(Checks, AStreamIsHeldToOneCall) {
+  const Variant& linear = Registry<Variant>::find("linear");
+  EXPECT_TRUE(run_check(find_check("stream"), {linear, {}}).passed);
+  const CheckResult result = run_check(find_check("stream"), {forgetting(linear), {}});
+  EXPECT_FALSE(result.passed || result.skipped);
 }
 
 TEST(Checks, AnUnknownCheckIsAnError) {

@@ -240,6 +240,36 @@ TEST(Parameters, InitialisationRules) {
   EXPECT_NEAR(variance / 4e-4, 1, 4 * std::sqrt(2.0 / static_cast<double>(m.size())));
 }
 
+TEST(Parameters, OrthogonalNormalsAreOrthogonalInBlocks) {
+  Matrix m(70, 32);
+  initialise(Init::orthogonal_normal(), RandomKey(3), m);
+  const MatrixD rows = m.cast<double>().rowwise().normalized();
+  const MatrixD cosines = (rows * rows.transpose()).cwiseAbs();
+  for (const auto& [first, count] : {std::pair{0, 32}, std::pair{32, 32}, std::pair{64, 6}}) {
+    EXPECT_LT((cosines.block(first, first, count, count) - MatrixD::Identity(count, count)).norm(),
+              1e-5);
+  }
+  EXPECT_GT(cosines.block(0, 32, 32, 32).maxCoeff(), 0.1) << "blocks are independent";
+}
+
+TEST(Parameters, OrthogonalNormalsAreStandardNormalByThemselves) {
+  constexpr Index kRows = 5, kCols = 4, kDraws = 4000;
+  MatrixD sum = MatrixD::Zero(kRows, kCols), squares = sum, fourth = sum;
+  for (Index draw = 0; draw < kDraws; ++draw) {
+    Matrix m(kRows, kCols);
+    initialise(Init::orthogonal_normal(), RandomKey(static_cast<std::uint64_t>(draw)), m);
+    const MatrixD square = m.cast<double>().array().square();
+    sum += m.cast<double>();
+    squares += square;
+    fourth.array() += square.array().square();
+  }
+  // Within 4.5 standard errors of 0, 1 and 3; signs by a convention give a mean of 0.8.
+  const double error = 4.5 / std::sqrt(static_cast<double>(kDraws));
+  EXPECT_LT((sum / kDraws).cwiseAbs().maxCoeff(), error);
+  EXPECT_LT((squares.array() / kDraws - 1).abs().maxCoeff(), error * std::sqrt(2.0));
+  EXPECT_LT((fourth.array() / kDraws - 3).abs().maxCoeff(), error * std::sqrt(96.0));
+}
+
 TEST(Edges, BothOrientationsAgree) {
   const std::vector<std::pair<Index, Index>> pairs = {{2, 1}, {0, 3}, {2, 0}, {0, 1}};
   const Edges edges = make_edges(3, 4, pairs);

@@ -64,7 +64,7 @@ MatrixD reference(const Problem&, const Call& call, const HeadInputs& in, const 
   MatrixD out(in.value.rows(), in.value.cols());
   for (Index i = 0; i < out.rows(); ++i) {
     const Index from = call.plan->at("order")[static_cast<std::size_t>(i)];
-    out.row(i) = in.extra[0].row(i).cwiseProduct(in.value.row(from)).cast<double>();
+    out.row(i) = in.extra[0].row(i).cast<double>().cwiseProduct(in.value.row(from).cast<double>());
   }
   return out;
 }

@@ -177,6 +177,29 @@ TEST_F(Trainer, StoppedAndResumedEqualsUninterrupted) {
   }
 }
 
+TEST_F(Trainer, RandomFeaturesAreRedrawnAndResumed) {
+  const ByHeart task(Answer::kSequenceLabel, 20, 60);
+  const Variant& performer = Registry<Variant>::find("performer");
+  const auto job_of = [&](const Task& samples, const std::string& redraw) {
+    TrainJob job = job_for(performer, samples);
+    job.variant_options =
+        Options(performer.name, performer.options, {{"features", "8"}, {"redraw", redraw}});
+    return job;
+  };
+  const Record whole = run(job_of(task, "4"), 2, path("whole"));
+  std::atomic<bool> stop = false;
+  const StopsAfter stopping(task, 60, stop);
+  TrainJob job = job_of(stopping, "4");
+  job.stop = &stop;
+  EXPECT_THROW(run(job, 1, path("parts")), Stopped);
+  const Record resumed = run(job_of(task, "4"), 3, path("parts"));
+  EXPECT_TRUE(bytes("parts") == bytes("whole"));
+  expect_same_results(whole, resumed);
+  const Record fixed = run(job_of(task, "0"), 2), late = run(job_of(task, "12"), 2);
+  EXPECT_NE(fixed.loss_curve.back().loss, whole.loss_curve.back().loss);
+  EXPECT_EQ(fixed.loss_curve.back().loss, late.loss_curve.back().loss) << "drawn after the last";
+}
+
 TEST_F(Trainer, FinishedCheckpointScoresTheSame) {
   const ByHeart task(Answer::kSequenceLabel, 20, 30);
   const Record first = run(job_for(dense(), task), 2, path("c"));

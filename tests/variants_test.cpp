@@ -24,15 +24,23 @@ TEST_P(Variants, Hold) {
   EXPECT_TRUE(result.passed) << result.detail;
 }
 
-/// All variants as they are, and with each choice that is not the default.
+/// All variants, each with every combination of its choices.
 std::vector<std::string> settings() {
-  std::vector<std::string> result = Registry<Variant>::names();
+  std::vector<std::string> result;
   for (const std::string& name : Registry<Variant>::names()) {
+    std::vector<std::string> chosen{""};
     for (const OptionSpec& option : Registry<Variant>::find(name).options) {
+      const std::vector<std::string> before = chosen;
       for (const std::string& choice : option.choices) {
         if (choice == option_text(option.fallback)) continue;
-        result.push_back(fmt::format("{}[{}={}]", name, option.name, choice));
+        for (const std::string& texts : before) {
+          chosen.push_back(
+              fmt::format("{}{}{}={}", texts, texts.empty() ? "" : ",", option.name, choice));
+        }
       }
+    }
+    for (const std::string& texts : chosen) {
+      result.push_back(texts.empty() ? name : fmt::format("{}[{}]", name, texts));
     }
   }
   return result;

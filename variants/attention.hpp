@@ -246,11 +246,12 @@ struct ExactCase {
 using Reference =
     std::function<MatrixD(const Problem&, const Call&, const HeadInputs&, const Weights&)>;
 
-/// A random mechanism whose mean over keys is known.
+/// A random mechanism whose mean over draws (of keys and buffers) is known.
 struct Estimator {
   std::string name;
   OptionTexts options{};
   Reference expectation;
+  Reference estimate{};  // by the kernel's own code, in any shape; absent: out
   double standard_errors = 4;
 };
 
@@ -261,9 +262,11 @@ struct Claims {
   bool log_sum_exp = false;  // writes it and differentiates through it
   bool convex = false;       // each out row is a weighted average of value rows
   bool equivariant = false;  // reordering (key, value) rows together changes nothing
-  bool edges = false;        // works along Call::edges, and only there
-  bool kinks = false;        // the derivative jumps where inputs cross (LeakyReLU of two ends)
-  bool allocates = false;    // exempt from the count of allocations: uses Eigen's packing buffers
+  /// Takes and hands on a state: segments one after another give what one call gives (causal), or
+  /// keys of earlier calls count like own ones (not causal). No gradient crosses the state.
+  bool streams = false;
+  bool edges = false;      // works along Call::edges, and only there
+  bool allocates = false;  // exempt from the count of allocations: uses Eigen's packing buffers
   /// The explicit edges under which the variant equals exact attention.
   std::function<Edges(const Problem&, const Call&)> pattern{};
   std::vector<ExactCase> exact{};
@@ -277,6 +280,7 @@ struct Arithmetic {
   /// Largest relative error that rounding the operands of products makes; float's own is not
   /// counted. What is compared with a formula in double is allowed so much more.
   double rounding = 0;
+  bool kinks = false;     // as of ReLU: over steps that float can see, differences miss derivatives
   std::string missing{};  // what this machine lacks for it; empty: nothing
 };
 

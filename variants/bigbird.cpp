@@ -204,11 +204,12 @@ Edges edges(const Problem& p, const Call& call) {
 const Register<Variant> kBigBird{{
     .name = "bigbird",
     .summary = "blocks see their neighbours, the first, the last and `random` others",
-    .family = "fixed pattern",
+    .family = "fixed pattern + memory",
     .year = 2020,
     .cost = "4 P d flops forward, 10 P d backward, P = N block (7 + random); saves 8 N bytes a "
             "head and the lists of blocks",
     .source = "Zaheer et al., Big Bird, 2020, section 2 and appendix D",
+    .published_row = "BigBird",
     .options = {integer_option("block", 64, 1, Index{1} << 30, "positions of a block"),
                 integer_option("random", 3, 0, 64, "blocks drawn for each block")},
     .claims = {.log_sum_exp = true,

@@ -75,6 +75,7 @@ const Register<Variant> kFixed{{
     .cost = "4 P d flops forward, 10 P d backward, P = N (block + N summary / block), causal half; "
             "saves 8 N bytes a head",
     .source = "Child et al., Sparse Transformers, 2019, section 4.2; LRA's Sparse Transformer",
+    .published_row = "Sparse Trans.",
     .options = {integer_option("block", 50, 1, Index{1} << 30, "positions of a block"),
                 integer_option("summary", 10, 1, Index{1} << 30,
                                "last keys of a block that all queries see; at most block")},

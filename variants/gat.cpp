@@ -182,10 +182,11 @@ const Register<Variant> kGat{{
     .cost =
         "(2 E + 4 N) d flops forward, twice that backward, for E edges; saves 16 N bytes a head",
     .source = "Velickovic et al., Graph Attention Networks, 2018, section 2.1",
-    .claims = {.edges = true, .kinks = true, .reference = reference},
+    .claims = {.edges = true, .reference = reference},
     .make_head = [](const Setup& setup, const Options&) { return std::make_unique<Gat>(setup); },
     .flops = flops,
     .analytic_bytes = analytic_bytes,
+    .arithmetic = [](const Options&) { return Arithmetic{.kinks = true}; },
 }};
 
 }  // namespace

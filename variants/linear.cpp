@@ -7,6 +7,7 @@
 // Cost: 2 (N + M) d (d + 1) flops forward, twice that backward; saves 4 (d^2 + d + N) bytes a head.
 // Causal (N = M): 4 N d (d + 1 + 33) and 10 N d (d + 1) + 12 N d 33, by the triangles of chunks of
 // 64; then the sums before each piece of 256 or more rows are saved. There is no scale 1 / sqrt(d).
+// State: S and z, (d + 1) d floats a head, whatever the length.
 // Source: Katharopoulos, Vyas, Pappas, Fleuret, "Transformers are RNNs", 2020, section 3.2; the
 // 1e-6 is of their code.
 
@@ -22,51 +23,35 @@ using simd::Vec;
 
 constexpr float kEpsilon = 1e-6F;
 
-/// to[d] = map(sources[d]...), by whole vectors of which nothing beyond `count` is read or written.
-template <class Map, class... Sources>
-void map_row(Index count, float* to, const Map& map, const Sources*... sources) {
-  Index d = 0;
-  for (; d + simd::kWidth <= count; d += simd::kWidth) {
-    simd::store(to + d, map(simd::load(sources + d)...));
-  }
-  const Index rest = count - d;
-  if (rest == 0) return;
-  const auto padded = [&](const float* from) {
-    float lanes[simd::kWidth] = {};
-    std::copy_n(from + d, rest, lanes);
-    return simd::load(lanes);
-  };
-  float lanes[simd::kWidth];
-  simd::store(lanes, map(padded(sources)...));
-  std::copy_n(lanes, rest, to + d);
-}
-
 class EluPlusOne final : public FeatureMap {
  public:
   explicit EluPlusOne(Index head_dim) : head_dim_(head_dim) {}
   Index num_features() const override { return head_dim_; }
 
-  void evaluate(const ConstView& x, View features) const override {
-    const auto phi = [](Vec v) {
-      const Vec zero(0.0F), log2_e(1.4426950408889634F);
-      const Vec exponential = simd::exp2(log2_e * simd::select(v > zero, zero, v));
-      return simd::select(v > zero, v + Vec(1.0F), exponential);
-    };
+  void evaluate(const ConstView& x, View features, float*) const override {
+    const Vec zero(0.0F), log2_e(1.4426950408889634F);
     for (Index i = 0; i < x.rows(); ++i) {
-      map_row(head_dim_, features.data() + i * features.outerStride(), phi,
-              x.data() + i * x.outerStride());
+      const float* const from = x.data() + i * x.outerStride();
+      float* const to = features.data() + i * features.outerStride();
+      simd::for_vectors(head_dim_, [&](Index d, Index lanes) {
+        const Vec v = simd::load_part(from + d, lanes);
+        const Vec exponential = simd::exp2(log2_e * simd::select(v > zero, zero, v));
+        simd::store_part(to + d, simd::select(v > zero, v + Vec(1.0F), exponential), lanes);
+      });
     }
   }
 
-  void differentiate(const ConstView& x, const ConstView& features, const ConstView& d_features,
+  void differentiate(const ConstView&, const ConstView& features, View d_features,
                      View d_x) const override {
-    const auto product = [](Vec d_phi, Vec phi) {
-      return d_phi * simd::select(phi > Vec(1.0F), Vec(1.0F), phi);
-    };
-    for (Index i = 0; i < x.rows(); ++i) {
-      map_row(head_dim_, d_x.data() + i * d_x.outerStride(), product,
-              d_features.data() + i * d_features.outerStride(),
-              features.data() + i * features.outerStride());
+    for (Index i = 0; i < d_x.rows(); ++i) {
+      const float* const phi = features.data() + i * features.outerStride();
+      const float* const d_phi = d_features.data() + i * d_features.outerStride();
+      float* const to = d_x.data() + i * d_x.outerStride();
+      simd::for_vectors(head_dim_, [&](Index d, Index lanes) {
+        const Vec value = simd::load_part(phi + d, lanes);
+        const Vec slope = simd::select(value > Vec(1.0F), Vec(1.0F), value);
+        simd::store_part(to + d, simd::load_part(d_phi + d, lanes) * slope, lanes);
+      });
     }
   }
 
@@ -84,8 +69,8 @@ class Linear final : public AttentionHead {
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
-               Frame* frame, const Extras&) const override {
-    feature_forward(call.team, {map_, map_, kEpsilon, causal_}, in, outputs.out, frame);
+               Frame* frame, const Extras& extras) const override {
+    feature_forward(call, {map_, map_, kEpsilon, causal_}, in, outputs.out, frame, extras.state);
   }
 
   void backward(const Call& call, const HeadInputs& in, const Weights&,
@@ -127,10 +112,11 @@ const Register<Variant> kLinear{{
                .cross = true,
                .convex = true,
                .equivariant = true,
+               .streams = true,
                .reference = reference},
     .make_head = [](const Setup& setup, const Options&) { return std::make_unique<Linear>(setup); },
-    .flops = [](const Problem& p) { return feature_flops(p, p.setup.head_dim); },
-    .analytic_bytes = [](const Problem& p) { return feature_bytes(p, p.setup.head_dim); },
+    .flops = [](const Problem& p) { return feature_flops(p, {p.setup.head_dim}); },
+    .analytic_bytes = [](const Problem& p) { return feature_bytes(p, {p.setup.head_dim}); },
 }};
 
 }  // namespace

@@ -78,6 +78,7 @@ const Register<Variant> kLocalBlock{{
     .cost = "4 P d flops forward, 10 P d backward, P = N block (1 + back + forward); "
             "saves 8 N bytes a head",
     .source = "Liu et al., Generating Wikipedia, 2018, section 4.2.4; LRA's Local",
+    .published_row = "Local Attention",
     .options = {integer_option("block", 50, 1, Index{1} << 30, "positions of a block"),
                 integer_option("back", 0, 0, 1024, "blocks seen before the own"),
                 integer_option("forward", 0, 0, 1024, "blocks seen after the own (not causal)")},

@@ -203,11 +203,13 @@ Edges window_of_5_and_3_globals(const HeadProblem& problem) {
 const Register<Variant> kLongformer{{
     .name = "longformer",
     .summary = "sliding window, and global positions with projections of their own",
-    .family = "fixed pattern",
+    .family = "fixed pattern + memory",
     .year = 2020,
     .cost = "4 P d flops forward, 10 P d backward, P = N (2 window + 1 + 2 G), G global positions; "
             "saves 8 N + 4 G bytes a head",
     .source = "Beltagy et al., Longformer, 2020, section 3.1",
+    .published_row = "Longformer",
+    .decode = true,
     .options = {integer_option("window", 256, 0, Index{1} << 30,
                                "keys seen on each side of a query"),
                 integer_option("globals", 1, 0, Index{1} << 30,

@@ -257,7 +257,7 @@ double analytic_bytes(const Problem& p) {
 const Register<Variant> kNystromformer{{
     .name = "nystromformer",
     .summary = "scores reconstructed from `landmarks` mean queries and keys, plus a convolution",
-    .family = "low rank",
+    .family = "memory + downsampling",
     .year = 2021,
     .cost = "8 N m d + 8 T m^3 flops forward, 20 N m d + 30 T m^3 backward, T steps; "
             "saves 4 (3 m d + 2 N + 2 m) bytes a head",

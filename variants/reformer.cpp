@@ -218,6 +218,7 @@ const Register<Variant> kReformer{{
     .cost = "4 P d + 2 N d h flops forward, 10 P d backward, P = N rounds chunk (1 + before + "
             "after), h columns of hashes; saves 4 N (rounds + 2) bytes a head",
     .source = "Kitaev et al., Reformer, 2020, section 2",
+    .published_row = "Reformer",
     .options = {integer_option("chunk", 64, 1, Index{1} << 30, "tokens of a chunk"),
                 integer_option("rounds", 2, 1, 64, "hashes of each token"),
                 integer_option("before", 1, 0, Index{1} << 30, "chunks seen before a token's own"),

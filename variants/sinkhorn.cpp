@@ -272,6 +272,7 @@ const Register<Variant> kSinkhorn{{
     .cost = "8 N b d + 4 N d (N / b) flops forward, 20 N b d + 12 N d (N / b) backward; saves "
             "8 N + 4 (N / b)^2 bytes a head",
     .source = "Tay et al., Sparse Sinkhorn Attention, ICML 2020, section 3",
+    .published_row = "Sinkhorn Trans.",
     .options = {integer_option("block", 50, 1, Index{1} << 20, "rows of a block, b"),
                 integer_option("iterations", 8, 0, 64,
                                "rounds of normalisation; 0: softmax of rows, as in LRA"),

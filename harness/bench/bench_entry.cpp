@@ -52,7 +52,8 @@ double tensor_bytes(const BenchShape& shape) {
 
 /// Cold first call on fresh memory, exact workspace, comparison with the oracle. Without a good
 /// comparison the contender is dropped: nothing of it is timed.
-void first_call(const BenchShape& shape, double rounding, Contender& contender, BenchEntry& entry) {
+void first_call(const BenchShape& shape, const Arithmetic& arithmetic, Contender& contender,
+                BenchEntry& entry) {
   Workers workers(shape.threads);
   const Team team = workers.team();
   {
@@ -64,7 +65,7 @@ void first_call(const BenchShape& shape, double rounding, Contender& contender, 
         std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
   }
   entry.record.workspace_bytes = static_cast<double>(workers.high_water());
-  judge_outputs(shape, contender, team, rounding, entry.record);
+  judge_outputs(shape, contender, team, arithmetic, entry.record);
   if (entry.record.status != "OK") {
     entry.record.time_ns_cold.reset();
     entry.contender.reset();
@@ -155,13 +156,12 @@ Arithmetic note_arithmetic(const BenchVariant& chosen, Record& record) {
   return arithmetic;
 }
 
-void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team, double rounding,
-                   Record& record) {
+void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team,
+                   const Arithmetic& arithmetic, Record& record) {
   const double error = contender.output_error(team);
-  const double tolerance = kOutputTolerance + kRoundings * rounding;
-  const bool kinks = Registry<Variant>::find(record.variant).claims.kinks;
+  const double tolerance = kOutputTolerance + kRoundings * arithmetic.rounding;
   const double gradient_tolerance =
-      kGradientTolerance + kRoundings * rounding + (kinks ? kKinks : 0);
+      kGradientTolerance + kRoundings * arithmetic.rounding + (arithmetic.kinks ? kKinks : 0);
   if (std::isfinite(error)) record.max_error = error;
   if (!(error <= tolerance)) {
     set_status(
@@ -218,7 +218,7 @@ BenchEntry make_entry(const BenchShape& shape, const BenchVariant& chosen,
   record.parameters = static_cast<double>(contender->parameter_count());
   Contender& same = *contender;
   entry.contender = std::move(contender);
-  first_call(shape, arithmetic.rounding, same, entry);
+  first_call(shape, arithmetic, same, entry);
   return entry;
 }
 

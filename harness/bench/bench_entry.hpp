@@ -30,8 +30,8 @@ void refuse_too_large(Record& record, double bytes, double tensor_bytes, double 
 /// process fails.
 void measure_resident_memory(const BenchShape& shape, const std::string& label, Record& record);
 /// Compares the cold call's output (and its gradients) with the oracle; the status says INCORRECT.
-void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team, double rounding,
-                   Record& record);
+void judge_outputs(const BenchShape& shape, Contender& contender, const Team& team,
+                   const Arithmetic& arithmetic, Record& record);
 /// Writes the precision that the variant computes in, and UNSUPPORTED where this machine lacks it.
 Arithmetic note_arithmetic(const BenchVariant& chosen, Record& record);
 

@@ -114,7 +114,7 @@ class KernelReference final : public PeerReference {
     };
     run();
     Record record;
-    judge_outputs(shape_, *contender, team, 0, record);
+    judge_outputs(shape_, *contender, team, {}, record);
     check(record.status == "OK", "blocked, which peers are compared with, is wrong: {}",
           record.error);
     run();  // the comparison of gradients overwrote some of them

@@ -27,7 +27,7 @@ double attention_bytes(const BenchShape& shape, const BenchVariant& chosen) {
 }
 
 /// One head's worth of trouble is seen here with the oracle's precision, not through a model.
-void judge_heads(const BenchShape& shape, const BenchVariant& chosen, double rounding,
+void judge_heads(const BenchShape& shape, const BenchVariant& chosen, const Arithmetic& arithmetic,
                  Record& record) {
   if (!Registry<Variant>::find(chosen.name).make_head) return;
   BenchShape kernel = shape;
@@ -39,7 +39,7 @@ void judge_heads(const BenchShape& shape, const BenchVariant& chosen, double rou
   Workers workers(shape.threads);
   const WorkspaceScope scope(workers.team().workspace());
   contender->run(workers.team());
-  judge_outputs(kernel, *contender, workers.team(), rounding, record);
+  judge_outputs(kernel, *contender, workers.team(), arithmetic, record);
 }
 
 void judge_step(const StepContender::GradientCheck& expected, double loss, Record& record) {
@@ -76,7 +76,7 @@ BenchEntry make_step_entry(const BenchShape& shape, const BenchVariant& chosen,
   if (record.status != "OK") return entry;
   measure_resident_memory(shape, label_of(chosen), record);
   if (record.status != "OK") return entry;
-  judge_heads(shape, chosen, arithmetic.rounding, record);
+  judge_heads(shape, chosen, arithmetic, record);
   if (record.status != "OK") return entry;
 
   auto step = std::make_unique<StepContender>(shape, chosen, batch, workers);

@@ -25,6 +25,7 @@ std::string claims_text(const Claims& claims) {
   if (claims.log_sum_exp) words.emplace_back("log-sum-exp");
   if (claims.convex) words.emplace_back("convex");
   if (claims.equivariant) words.emplace_back("permutation-equivariant");
+  if (claims.streams) words.emplace_back("streams");
   if (claims.pattern) words.emplace_back("equals exact attention under its pattern");
   if (claims.reference) words.emplace_back("equals its own explicit formula");
   for (const ExactCase& exact : claims.exact) words.push_back("exact: " + exact.name);

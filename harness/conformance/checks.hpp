@@ -23,6 +23,8 @@ Verdict check_causal_refused(const ChosenVariant& chosen);
 Verdict check_convex(const ChosenVariant& chosen);
 Verdict check_equivariant(const ChosenVariant& chosen);
 Verdict check_extreme_logits(const ChosenVariant& chosen);
+// check_stream.cpp
+Verdict check_stream(const ChosenVariant& chosen);
 // check_memory.cpp
 Verdict check_sentinels(const ChosenVariant& chosen);
 Verdict check_beyond_views(const ChosenVariant& chosen);

@@ -23,6 +23,7 @@ std::span<const Check> all_checks() {
       Check{"causal_refused", "refuses causal where it is not", check_causal_refused},
       Check{"convex", "constant values come back", check_convex},
       Check{"equivariant", "the order of keys changes nothing", check_equivariant},
+      Check{"stream", "segments with a state give what one call gives", check_stream},
       Check{"extreme_logits", "logits of 1e4 stay finite", check_extreme_logits},
       Check{"sentinels", "writes nothing around its outputs", check_sentinels},
       Check{"beyond_views", "reads nothing around its inputs", check_beyond_views},

@@ -15,6 +15,9 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 /// Standard deviation of what is added to parameters that start as constants.
 constexpr float kStir = 0.1F;
+/// How far from 0 the extra inputs of a head keep: beyond any step of a difference, because it may
+/// have a kink there (ReLU).
+constexpr float kFromKink = 0.125F;
 /// Bytes behind a frame that belong to it, so that a small overrun is reported, not suffered.
 constexpr Index kFrameSlack = 1 << 14;
 
@@ -133,7 +136,10 @@ Example::Example(const Subject& subject, RandomKey key)
     : parameters(subject.component().parameters(), key.fold("parameters")),
       buffers(subject.component().buffers(), key.fold("buffers")) {
   for (const Shape& shape : subject.inputs()) {
-    fill_normal(key.fold(shape.name), 1, inputs.emplace_back(shape.rows, shape.cols));
+    const bool extra = inputs.size() > 2;
+    Matrix& input = inputs.emplace_back(shape.rows, shape.cols);
+    fill_normal(key.fold(shape.name), 1, input);
+    if (extra) input = input.unaryExpr([](float x) { return x + std::copysign(kFromKink, x); });
   }
   for (const Shape& shape : subject.outputs()) {
     fill_normal(key.fold(gradient_name(shape)), 1,
@@ -188,7 +194,8 @@ Outcome run(const Subject& subject, const Example& example, const Call& call,
                   .grads = std::vector<float>(example.parameters.values.size(), 0.0F)};
   const Index promised = settings.frame ? subject.footprint(call).frame : 0;
   Frame frame = Frame::carve(workspace, promised + kFrameSlack);
-  const Extras extras{.auxiliary_loss = &outcome.auxiliary_loss, .plan = &outcome.plan};
+  const Extras extras{
+      .auxiliary_loss = &outcome.auxiliary_loss, .state = settings.state, .plan = &outcome.plan};
   const Index held = workspace.in_use();
   workspace.reset_high_water();
   subject.forward(call, views(in), example.weights(), writable_views(outcome.outputs),

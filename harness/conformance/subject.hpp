@@ -124,6 +124,7 @@ struct RunSettings {
   Index margin = 0;     // guards around every matrix
   float input_guard = 0;
   float output_guard = 0;
+  State* state = nullptr;  // where forward hands on a state
 };
 
 /// Everything that came out.

@@ -2,11 +2,42 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/core/check.hpp"
 
 namespace arena {
+namespace {
+
+/// In double, and in the order of the elements: Eigen's order depends on where a row lies.
+double dot(const View& rows, Index a, Index b) {
+  double sum = 0;
+  for (Index c = 0; c < rows.cols(); ++c) {
+    sum += static_cast<double>(rows(a, c)) * static_cast<double>(rows(b, c));
+  }
+  return sum;
+}
+
+/// Rows of standard normals made orthogonal in blocks of `cols`, by Gram and Schmidt. A row keeps
+/// its norm, on which no direction depends, and the sign of what is left of it: so by itself it
+/// stays standard normal. (Factors Q of other methods do not: they fix signs by some convention.)
+void orthogonalise_blocks(View rows) {
+  for (Index first = 0; first < rows.rows(); first += rows.cols()) {
+    for (Index r = first; r < std::min(first + rows.cols(), rows.rows()); ++r) {
+      const double norm = std::sqrt(dot(rows, r, r));
+      for (int pass = 0; pass < 2; ++pass) {  // where little is left, one pass leaves rounding
+        for (Index s = first; s < r; ++s) {
+          const auto part = static_cast<float>(dot(rows, r, s) / dot(rows, s, s));
+          rows.row(r) -= part * rows.row(s);
+        }
+      }
+      rows.row(r) *= static_cast<float>(norm / std::sqrt(dot(rows, r, r)));
+    }
+  }
+}
+
+}  // namespace
 
 std::vector<Slice> ParameterLayout::add(std::span<const ParameterSpec> specs,
                                         const std::string& prefix,
@@ -80,6 +111,10 @@ void initialise(const Init& init, RandomKey key, View out) {
       return;
     case Init::Rule::kUniform:
       fill_uniform(key, init.scale, out);
+      return;
+    case Init::Rule::kOrthogonalNormal:
+      fill_normal(key, 1, out);
+      orthogonalise_blocks(out);
       return;
     case Init::Rule::kXavierUniform:
       fill_uniform(key, std::sqrt(6.0F / static_cast<float>(out.rows() + out.cols())), out);

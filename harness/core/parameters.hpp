@@ -14,7 +14,15 @@
 namespace arena {
 
 struct Init {
-  enum class Rule { kZeros, kOnes, kNormal, kUniform, kXavierUniform, kIdentity };
+  enum class Rule {
+    kZeros,
+    kOnes,
+    kNormal,
+    kUniform,
+    kXavierUniform,
+    kIdentity,
+    kOrthogonalNormal
+  };
   Rule rule = Rule::kZeros;
   float scale = 1;  // standard deviation of kNormal, bound of kUniform
 
@@ -25,6 +33,8 @@ struct Init {
   /// Uniform within sqrt(6 / (rows + cols)).
   static Init xavier() { return {Rule::kXavierUniform}; }
   static Init identity() { return {Rule::kIdentity}; }
+  /// Each row by itself is standard normal, but the rows of each block of `cols` are orthogonal.
+  static Init orthogonal_normal() { return {Rule::kOrthogonalNormal}; }
 };
 
 /// Who shares one slice: each head its own, the heads of a layer, or all layers of the model.

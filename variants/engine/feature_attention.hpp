@@ -12,6 +12,16 @@
 // triangle of <phi(q_i), phi(k_j)>. Sequences are cut into pieces whose number depends on the
 // length alone, so that one head occupies a team and any number of threads gives the same bits. A
 // causal query that sees no key gives 0. Any lengths, head_dim and num_features from 1.
+//
+// Features of any size. A map may write row j over 2^exponent_j, so that features as large as
+// e^1000 or as small as e^-1000 stay floats. The exponent of a query cancels. Sums over keys are
+// held over 2^(largest exponent of their keys), and each query sees its own keys only: den_i and
+// out_i are taken over 2^C_i, C_i = largest exponent among the keys that i sees. Sums over queries
+// in backward are held over 2^(largest -C_i). So no exponential is above 1, and nothing of a later
+// key reaches an earlier query, not even by rounding.
+//
+// State (Call::state in, State out) is S and z of all keys before: they are seen by every query of
+// the call. No gradient goes back through it: what d_S and d_z would give them is dropped.
 
 #include "variants/attention.hpp"
 
@@ -22,23 +32,29 @@ class FeatureMap {
  public:
   virtual ~FeatureMap() = default;
   virtual Index num_features() const = 0;
-  /// Writes features [rows, num_features] of x [rows, head_dim].
-  virtual void evaluate(const ConstView& x, View features) const = 0;
-  /// Overwrites d_x [rows, head_dim], given the features of x and their derivative.
-  virtual void differentiate(const ConstView& x, const ConstView& features,
-                             const ConstView& d_features, View d_x) const = 0;
+  /// Whether evaluate() writes exponents.
+  virtual bool scaled() const { return false; }
+  /// Writes features [rows, num_features] of x [rows, head_dim], where scaled() over
+  /// 2^exponents[row].
+  virtual void evaluate(const ConstView& x, View features, float* exponents) const = 0;
+  /// Overwrites d_x [rows, head_dim], given the features of x as evaluate() wrote them and
+  /// 2^exponent times the derivative by features and powers together; the latter is overwritten.
+  virtual void differentiate(const ConstView& x, const ConstView& features, View d_features,
+                             View d_x) const = 0;
 };
 
 struct FeatureAttention {
   const FeatureMap& query_map;
-  const FeatureMap& key_map;  // as many features
-  float epsilon;              // above 0: keeps the denominator away from 0
+  const FeatureMap& key_map;  // as many features; scaled() if query_map is
+  float epsilon;              // above 0 where features may be 0: keeps the denominator away from it
   bool causal;
 };
 
-/// Writes out [query_len, head_dim] and, where given, what backward needs to the frame.
-void feature_forward(const Team& team, const FeatureAttention& attention, const HeadInputs& in,
-                     View out, Frame* frame);
+/// Writes out [query_len, head_dim] and, where given, what backward needs to the frame and the
+/// state after these keys. Throws Error on a state of another size, or where a causal query sees
+/// nothing but the state.
+void feature_forward(const Call& call, const FeatureAttention& attention, const HeadInputs& in,
+                     View out, Frame* frame, State* after);
 
 /// Overwrites d_in.
 void feature_backward(const Team& team, const FeatureAttention& attention, const HeadInputs& in,
@@ -50,16 +66,24 @@ struct FeatureShape {
   Index head_dim;
   Index num_features;
   bool causal;
+  bool scaled = false;
 };
 
 Index feature_frame_bytes(const FeatureShape& shape);
 /// Bytes of scratch on the calling worker, at most.
 Index feature_scratch_bytes(const FeatureShape& shape);
 
+/// A pair of maps as counted work.
+struct FeatureWork {
+  Index num_features;
+  bool scaled = false;
+  double evaluate = 0, differentiate = 0;  // flops of a row
+};
+
 /// Variant::flops and Variant::analytic_bytes of a variant that only calls this engine. The
 /// products are counted, and the denominator as one more column of value; causal triangles by their
-/// pairs.
-double feature_flops(const Problem& problem, Index num_features);
-double feature_bytes(const Problem& problem, Index num_features);
+/// pairs; maps as often as they run.
+double feature_flops(const Problem& problem, const FeatureWork& work);
+double feature_bytes(const Problem& problem, const FeatureWork& work);
 
 }  // namespace arena

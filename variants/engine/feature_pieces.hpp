@@ -42,10 +42,21 @@ struct Context {
   float* take_sums(Index count) const {
     return team.workspace().take<float>(count * widths.sum_floats()).data();
   }
-  void add(const float* a, const float* b, float* to) const {
-    for (Index i = 0; i < widths.sum_floats(); ++i) to[i] = a[i] + b[i];
-  }
+  void add(const float* a, const float* b, float* to) const { add_sums(widths, a, b, to); }
+  void clear(float* data) const { clear_sums(data, widths); }
 };
+
+inline Context context_of(const Team& team, const FeatureAttention& attention,
+                          const HeadInputs& in) {
+  const FeatureMap& map = attention.key_map;
+  assert(attention.query_map.num_features() == map.num_features());
+  return {team, attention, {map.num_features(), in.value.cols(), map.scaled()}};
+}
+
+inline FeatureShape shape_of(const Context& context, const HeadInputs& in) {
+  const auto [features, values, scaled] = context.widths;
+  return {extents_of(in), values, features, context.attention.causal, scaled};
+}
 
 /// body(chunk, rows, piece) for each chunk of `rows` rows, in parallel over their pieces; each
 /// begins with start(chunk).
@@ -68,7 +79,7 @@ void sum_chunks(const Context& context, Index rows, float* to, const Start& star
   const WorkspaceScope scope(context.team.workspace());
   const Index size = context.widths.sum_floats(), count = Pieces(rows).count();
   float* const parts = context.take_sums(count);
-  std::fill_n(parts, count * size, 0.0F);
+  for (Index p = 0; p < count; ++p) context.clear(parts + p * size);
   for_chunks(context, rows, start, [&](Chunk& chunk, Range range, Index piece) {
     add(chunk, range, context.sums(parts + piece * size));
   });
@@ -86,14 +97,14 @@ class Sweep {
   virtual void load(Chunk& chunk, Range rows) const = 0;
   /// Loads that and more, and writes results, given the sums of the chunks before.
   virtual void visit(Chunk& chunk, Range rows, const Sums& before) const = 0;
-  virtual void add(const Chunk& chunk, const Sums& to) const = 0;
+  virtual void add(Chunk& chunk, const Sums& to) const = 0;
 };
 
-/// Sums before each piece of a sweep, in its order: [count, sum_floats], the first of them given.
+/// Sums before each piece of a sweep, in its order: [pieces, sum_floats], the first of them given.
 struct Bases {
   float* data;
-  Index count;  // as many as pieces, or one more for the sums of all
-  bool known;   // else the sweep writes all but the first
+  float* total;  // sums after all pieces; null: not wanted
+  bool known;    // else the sweep writes all but the first
 };
 
 /// Runs a sweep piece by piece. On one worker the bases are found on the way; on several the
@@ -113,7 +124,7 @@ class SweepRun {
         sweep_.visit(chunk, rows, context_.sums(current));
         sweep_.add(chunk, context_.sums(local));
       });
-      if (!bases_.known && s + 1 < bases_.count && alone) context_.add(base(s), local, base(s + 1));
+      if (!bases_.known && s < wanted() && alone) context_.add(base(s), local, base(s + 1));
     });
   }
 
@@ -123,17 +134,21 @@ class SweepRun {
   }
 
  private:
-  float* base(Index s) const { return bases_.data + s * context_.widths.sum_floats(); }
+  /// Bases that the sweep writes.
+  Index wanted() const { return pieces_.count() - (bases_.total ? 0 : 1); }
+  float* base(Index s) const {
+    return s < pieces_.count() ? bases_.data + s * context_.widths.sum_floats() : bases_.total;
+  }
 
   void find_bases() const {
-    for_pieces(bases_.count - 1, [&](Chunk& chunk, Index s, float* local, float*) {
+    for_pieces(wanted(), [&](Chunk& chunk, Index s, float* local, float*) {
       for_chunks_of(s, [&](Range rows) {
         sweep_.load(chunk, rows);
         sweep_.add(chunk, context_.sums(local));
       });
       std::copy_n(local, context_.widths.sum_floats(), base(s + 1));
     });
-    for (Index s = 1; s < bases_.count; ++s) context_.add(base(s - 1), base(s), base(s));
+    for (Index s = 1; s <= wanted(); ++s) context_.add(base(s - 1), base(s), base(s));
   }
 
   template <class Body>
@@ -144,7 +159,7 @@ class SweepRun {
       const Index size = context_.widths.sum_floats();
       float* const local = workspace.take<float>(size).data();
       float* const current = workspace.take<float>(size).data();
-      std::fill_n(local, size, 0.0F);
+      context_.clear(local);
       Chunk chunk(workspace, context_.widths);
       body(chunk, s, local, current);
     });
@@ -165,5 +180,57 @@ class SweepRun {
   Pieces pieces_;
   Bases bases_;
 };
+
+/// Rows of a matrix. Where rows stand apart, as many after them, which are wanted next, are fetched
+/// into the second-level cache.
+template <class MatrixView>
+MatrixView rows_of(const MatrixView& matrix, Range range) {
+  if (matrix.outerStride() != matrix.cols()) {
+    for (Index i = range.end; i < std::min(range.end + range.size(), matrix.rows()); ++i) {
+      const float* const row = matrix.data() + i * matrix.outerStride();
+      for (Index d = 0; d < matrix.cols(); d += kCacheLine) __builtin_prefetch(row + d, 0, 2);
+    }
+  }
+  return matrix.row_slice(range.begin, range.size());
+}
+
+/// Causal attention in three parts: queries that see no key, keys that every query sees, and as
+/// many queries as keys, each of which sees one key more than the query before.
+struct Alignment {
+  Index blind, shared, steps;
+
+  explicit Alignment(const Extents& extents)
+      : blind(std::max(Index{0}, extents.query_len - extents.key_len)),
+        shared(std::max(Index{0}, extents.key_len - extents.query_len)),
+        steps(std::min(extents.query_len, extents.key_len)) {}
+
+  HeadInputs of(const HeadInputs& in) const {
+    return {in.query.row_slice(blind, steps), in.key.row_slice(shared, steps),
+            in.value.row_slice(shared, steps)};
+  }
+  HeadGrads of(const HeadGrads& d_in) const {
+    return {d_in.query.row_slice(blind, steps), d_in.key.row_slice(shared, steps),
+            d_in.value.row_slice(shared, steps)};
+  }
+};
+
+/// Number of sums that forward leaves for backward: of all keys, or (causal) before each piece.
+inline Index saved_sums(const FeatureShape& shape) {
+  return shape.causal ? Pieces(Alignment(shape.extents).steps).count() : 1;
+}
+
+/// What forward keeps, in the frame or (sums only, if none) as scratch.
+struct Kept {
+  Denominators denominators;
+  float* sums;  // of all keys, or (causal) before each piece
+};
+
+inline Kept take_kept(const Context& context, const FeatureShape& shape, Frame* frame) {
+  const Index len = shape.extents.query_len, count = saved_sums(shape);
+  if (!frame) return {{}, context.take_sums(count)};
+  float* const inverse = frame->take<float>(len).data();
+  float* const exponent = shape.scaled ? frame->take<float>(len).data() : nullptr;
+  return {{inverse, exponent}, frame->take<float>(count * context.widths.sum_floats()).data()};
+}
 
 }  // namespace arena::feature_detail

@@ -13,11 +13,12 @@ using feature_detail::Widths;
 namespace {
 
 Widths widths_of(const FeatureShape& shape) {
-  return {shape.num_features, shape.head_dim};
+  return {shape.num_features, shape.head_dim, shape.scaled};
 }
 
-FeatureShape shape_of(const Problem& problem, Index num_features) {
-  return {problem.extents, problem.setup.head_dim, num_features, problem.setup.causal};
+FeatureShape shape_of(const Problem& problem, const FeatureWork& work) {
+  return {problem.extents, problem.setup.head_dim, work.num_features, problem.setup.causal,
+          work.scaled};
 }
 
 Index steps_of(const FeatureShape& shape) {
@@ -69,15 +70,16 @@ double triangle_pairs(Index steps) {
 }  // namespace
 
 Index feature_frame_bytes(const FeatureShape& shape) {
-  return stored_bytes<float>(shape.extents.query_len) + kept_sums_bytes(shape);
+  const Index denominators = stored_bytes<float>(shape.extents.query_len);
+  return (shape.scaled ? 2 : 1) * denominators + kept_sums_bytes(shape);
 }
 
 Index feature_scratch_bytes(const FeatureShape& shape) {
   return worker_scratch(shape) + std::max(forward_scratch(shape, false), backward_scratch(shape));
 }
 
-double feature_bytes(const Problem& problem, Index num_features) {
-  const FeatureShape shape = shape_of(problem, num_features);
+double feature_bytes(const Problem& problem, const FeatureWork& work) {
+  const FeatureShape shape = shape_of(problem, work);
   const Index heads = problem.setup.num_heads, workers = problem.workers;
   const bool trains = problem.pass != Pass::kForward;
   const Index caller = trains ? std::max(forward_scratch(shape, true), backward_scratch(shape))
@@ -87,28 +89,31 @@ double feature_bytes(const Problem& problem, Index num_features) {
   return static_cast<double>(frames + callers * caller + workers * worker_scratch(shape));
 }
 
-double feature_flops(const Problem& problem, Index num_features) {
-  const FeatureShape shape = shape_of(problem, num_features);
-  const auto features = static_cast<double>(num_features);
+double feature_flops(const Problem& problem, const FeatureWork& work) {
+  const FeatureShape shape = shape_of(problem, work);
+  const auto features = static_cast<double>(work.num_features);
   const auto values = static_cast<double>(shape.head_dim);
   const auto [query_len, key_len] = shape.extents;
   // A query or key against sums of S and z costs one product; so does adding it to them.
-  double forward = static_cast<double>(query_len + key_len), backward = 2 * forward, pairs = 0;
+  const auto rows = static_cast<double>(query_len + key_len);
+  double forward = rows, backward = 2 * rows, pairs = 0;
+  double maps_forward = rows, maps_backward = rows, derivatives = rows;
   if (shape.causal) {  // queries that see no key cost nothing, keys that all see no more than that
     const auto steps = static_cast<double>(steps_of(shape));
     const auto shared = static_cast<double>(shared_keys(shape));
-    forward = 2 * steps + shared;
+    forward = maps_forward = derivatives = 2 * steps + shared;
     backward = 5 * steps + 2 * shared;
+    maps_backward = 4 * steps + shared;
     pairs = triangle_pairs(steps_of(shape));
   }
-  const double sums = problem.pass == Pass::kForward    ? forward
-                      : problem.pass == Pass::kBackward ? backward
-                                                        : forward + backward;
-  const double triangles = problem.pass == Pass::kForward    ? 1
-                           : problem.pass == Pass::kBackward ? 3
-                                                             : 4;
-  return 2 * (sums * features * (values + 1) + triangles * pairs * (features + values)) *
-         static_cast<double>(problem.setup.num_heads);
+  const auto flops = [&](double sums, double triangles, double maps, double mapped_back) {
+    return 2 * (sums * features * (values + 1) + triangles * pairs * (features + values)) +
+           maps * work.evaluate + mapped_back * work.differentiate;
+  };
+  double of_head = 0;
+  if (problem.pass != Pass::kBackward) of_head += flops(forward, 1, maps_forward, 0);
+  if (problem.pass != Pass::kForward) of_head += flops(backward, 3, maps_backward, derivatives);
+  return of_head * static_cast<double>(problem.setup.num_heads);
 }
 
 }  // namespace arena
