@@ -16,6 +16,7 @@
 
 #include <cmath>
 
+#include "variants/engine/head_costs.hpp"
 #include "variants/engine/landmark_kernel.hpp"
 #include "variants/engine/segment_mean.hpp"
 #include "variants/engine/sequence_convolution.hpp"
@@ -237,21 +238,11 @@ double flops(const Problem& p) {
       2 * softmax + LandmarkKernel::flops_forward(sizes.kernel(Keep::kLast)) + conv;
   const double backward =
       5 * softmax + LandmarkKernel::flops_backward(sizes.kernel(Keep::kAll)) + 2 * conv;
-  const double each = p.pass == Pass::kForward    ? forward
-                      : p.pass == Pass::kBackward ? backward
-                                                  : forward + backward;
-  return each * static_cast<double>(p.setup.num_heads);
+  return flops_of_heads(p, forward, backward);
 }
 
 double analytic_bytes(const Problem& p) {
-  const Sizes sizes = sizes_of(p);
-  const Index heads = p.setup.num_heads;
-  const bool saves = p.pass != Pass::kForward, one_worker_each = heads >= p.workers;
-  const Index inner = one_worker_each ? 1 : p.workers;
-  Index scratch = sizes.forward(inner, saves).total;
-  if (saves) scratch = std::max(scratch, sizes.backward(inner).total);
-  const Index all = (one_worker_each ? p.workers : 1) * scratch;
-  return static_cast<double>(all + (saves ? heads * sizes.frame() : 0));
+  return bytes_of_heads(p, sizes_of(p));
 }
 
 const Register<Variant> kNystromformer{{

@@ -22,6 +22,7 @@
 #include <limits>
 
 #include "variants/engine/block_sort.hpp"
+#include "variants/engine/head_costs.hpp"
 
 namespace arena {
 namespace {
@@ -247,21 +248,11 @@ double flops(const Problem& p) {
   const double sort = 2 * count * count * static_cast<double>(p.setup.head_dim);
   const double forward = blocks.flops_forward() + sort;
   const double backward = blocks.flops_backward() + 2 * sort;
-  const double each = p.pass == Pass::kForward    ? forward
-                      : p.pass == Pass::kBackward ? backward
-                                                  : forward + backward;
-  return each * static_cast<double>(p.setup.num_heads);
+  return flops_of_heads(p, forward, backward);
 }
 
 double analytic_bytes(const Problem& p) {
-  const Layout layout(p.extents.key_len, p.setup, p.options);
-  const Index heads = p.setup.num_heads;
-  const bool saves = p.pass != Pass::kForward, one_worker_each = heads >= p.workers;
-  const Index inner = one_worker_each ? 1 : p.workers;
-  Index scratch = layout.forward(inner, saves).total;
-  if (saves) scratch = std::max(scratch, layout.backward(inner).total);
-  const Index all = (one_worker_each ? p.workers : 1) * scratch;
-  return static_cast<double>(all + (saves ? heads * layout.frame() : 0));
+  return bytes_of_heads(p, Layout(p.extents.key_len, p.setup, p.options));
 }
 
 const Register<Variant> kSinkhorn{{
