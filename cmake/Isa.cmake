@@ -36,4 +36,8 @@ else()
   message(FATAL_ERROR "ARENA_ISA=${ARENA_ISA} is not one of auto, ${arena_isa_levels}")
 endif()
 set(ARENA_ISA_FLAGS -march=${ARENA_ISA_LEVEL})
+# Compilers never use the matrix unit by themselves: what the flags allow is run after a check.
+if(ARENA_ISA_LEVEL STREQUAL x86-64-v4)
+  list(APPEND ARENA_ISA_FLAGS -mamx-tile -mamx-bf16)
+endif()
 message(STATUS "Instruction set: ${ARENA_ISA_LEVEL}")

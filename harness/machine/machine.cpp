@@ -12,6 +12,8 @@
 #include <sstream>
 
 #include "harness/core/team.hpp"
+#include "harness/layers/matrix_unit.hpp"
+#include "harness/layers/matrix_unit.hpp"
 
 namespace arena {
 namespace {
@@ -154,7 +156,7 @@ MachineInfo machine_info() {
   if (info.cpu.empty()) info.cpu = "unknown";
   info.cores = available_threads();
   info.caches = caches();
-  info.isa = isa_level();
+  info.isa = isa_level() + (matrix_unit::available() ? "+amx" : "");
   info.memory_bytes = meminfo_bytes("MemTotal");
   if (const auto limit = cgroup_bytes("memory.max")) {
     info.memory_bytes = std::min(info.memory_bytes, *limit);

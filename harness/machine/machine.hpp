@@ -8,9 +8,9 @@
 
 namespace arena {
 
-/// Processor, threads this process may use, caches, the instruction set this binary was built for,
-/// memory in bytes (a control group's limit counts). What the system does not tell is "unknown", 0
-/// or empty.
+/// Processor, threads this process may use, caches, the instruction set this binary was built for
+/// ("+amx" where it uses the matrix unit), memory in bytes (a control group's limit counts). What
+/// the system does not tell is "unknown", 0 or empty.
 MachineInfo machine_info();
 
 /// The instruction set this binary was built for: "x86-64-v2", "x86-64-v3", "x86-64-v4", "native".

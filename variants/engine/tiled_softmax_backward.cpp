@@ -2,17 +2,17 @@
 //
 // Keys are cut into chunks, a function of key_len only; each chunk has its own d_query part, and
 // parts are added in the order of their chunks, so that threads change nothing. What one block of
-// keys does stands in softmax_key_block.hpp.
+// keys does stands in the two kinds of blocks.
 
-#include "variants/engine/softmax_key_block.hpp"
+#include "variants/engine/softmax_matrix_key_block.hpp"
+#include "variants/engine/softmax_vector_key_block.hpp"
 
 namespace arena {
 namespace {
 
 using namespace softmax_backward_detail;  // NOLINT(google-build-using-namespace): its only user
 
-constexpr Index kBlocks = 4;  // blocks of keys that go through the queries together
-constexpr Index kChunkMin = kBlocks * kKeyBlock;
+constexpr Index kChunkMin = 4 * kKeyBlock;
 constexpr Index kChunks = 4;  // at most: each has a d_query of its own
 
 Index chunk_count(Index key_len) {
@@ -30,22 +30,22 @@ Range chunk_keys(Index chunk, Index key_len) {
   return {chunk * length, std::min((chunk + 1) * length, key_len)};
 }
 
-/// Blocks of keys go through the queries kBlocks at a time, so that a tile of queries is brought
-/// into cache once for all of them.
+/// Blocks of keys go through the queries Block::kBlocks at a time, so that a tile of queries is
+/// brought into cache once for all of them.
+template <class Block>
 class KeyBlocks {
  public:
   KeyBlocks(Workspace& workspace, const BackwardProblem& problem)
-      : problem_(problem),
-        space_(workspace, problem.in.query.cols()),
-        blocks_{{workspace, problem, space_},
-                {workspace, problem, space_},
-                {workspace, problem, space_},
-                {workspace, problem, space_}} {}
-
-  static Index bytes(Index head_dim) {
-    return TileSpace::bytes(head_dim) + kBlocks * KeyBlock::bytes(head_dim);
+      : problem_(problem), tile_(workspace, problem) {
+    for (Block& block : blocks_) block.take(workspace, problem);
   }
 
+  static constexpr Index kKeys = Block::kBlocks * kKeyBlock;
+  static Index bytes(Index head_dim) {
+    return Block::QueryTile::bytes(head_dim) + Block::kBlocks * Block::bytes(head_dim);
+  }
+
+  /// Of at most kKeys keys.
   void run(Range keys, const QueryPart& d_query) {
     Index count = 0;
     for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
@@ -55,27 +55,40 @@ class KeyBlocks {
     for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
       const Range queries{i, std::min(i + kQueryTile, hull.end)};
       if (problem_.mask.keys_of(queries, keys).empty()) continue;
-      const Rows query = contiguous_rows(problem_.in.query, i, queries.size(), space_.query);
-      const Rows d_out = contiguous_rows(problem_.d_outputs.out, i, queries.size(), space_.d_out);
-      for (Index b = 0; b < count; ++b) blocks_[b].visit(queries, query, d_out, d_query);
+      tile_.start(queries);
+      for (Index b = 0; b < count; ++b) blocks_[b].visit(tile_, d_query);
+      tile_.finish(d_query);
     }
     for (Index b = 0; b < count; ++b) blocks_[b].finish();
   }
 
  private:
   const BackwardProblem& problem_;
-  TileSpace space_;
-  KeyBlock blocks_[kBlocks];
+  typename Block::QueryTile tile_;
+  Block blocks_[Block::kBlocks];
 };
+
+/// body.operator()<Block>() with the blocks of keys for this machine.
+template <class Body>
+auto with_blocks(const Body& body) {
+#ifdef __AMX_BF16__
+  if (matrix_unit::available()) return body.template operator()<MatrixKeyBlock>();
+#endif
+  return body.template operator()<VectorKeyBlock>();
+}
 
 void run_chunk(const BackwardProblem& problem, Range keys, const QueryPart& part,
                Workspace& workspace) {
-  const WorkspaceScope scope(workspace);
   if (!part.queries.empty()) std::fill_n(part.data, part.queries.size() * part.width, 0.0F);
-  KeyBlocks blocks(workspace, problem);
-  for (Index j = keys.begin; j < keys.end; j += kBlocks * kKeyBlock) {
-    blocks.run({j, std::min(j + kBlocks * kKeyBlock, keys.end)}, part);
-  }
+  with_blocks([&]<class Block>() {
+    const WorkspaceScope scope(workspace);
+    [[maybe_unused]] const typename Block::Session session{};
+    KeyBlocks<Block> blocks(workspace, problem);
+    constexpr Index kKeys = KeyBlocks<Block>::kKeys;
+    for (Index j = keys.begin; j < keys.end; j += kKeys) {
+      blocks.run({j, std::min(j + kKeys, keys.end)}, part);
+    }
+  });
 }
 
 void add_part(const QueryPart& part, float scale, View d_query) {
@@ -152,7 +165,7 @@ SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, 
                                         Index workers) {
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(workers, extents.key_len);
-  const Index block = KeyBlocks::bytes(head_dim);
+  const Index block = with_blocks([&]<class Block>() { return KeyBlocks<Block>::bytes(head_dim); });
   const Index part = chunk_reach * round_up(head_dim, simd::kWidth);
   const Index caller =
       stored_bytes<float>(extents.query_len) + stored_bytes<float>(at_once * part) + block;

@@ -1,6 +1,6 @@
 #pragma once
-// One block of keys in the backward of tiled softmax attention (tiled_softmax_backward.cpp): keys
-// stand in the vector lanes, tiles of queries come by.
+// One block of keys in the backward of tiled softmax attention, by the vector units: keys stand in
+// the vector lanes, tiles of queries come by.
 //
 // key^T and value^T are packed once; for each tile of queries that sees the block:
 //   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - ref_i - log2_sum_i)
@@ -10,18 +10,17 @@
 //   d_query[i][:] += sum_j d_s[i][j] key[j][:]
 
 #include <numbers>
+#include <variant>
 
 #include "harness/layers/product.hpp"
+#include "variants/engine/softmax_backward_problem.hpp"
 #include "variants/engine/softmax_weft.hpp"
-#include "variants/engine/tiled_softmax.hpp"
 
 namespace arena::softmax_backward_detail {
 
 using simd::Vec;
 
-constexpr Index kPanels = std::max(Index{1}, 64 / kTileLanes);
-constexpr Index kKeyBlock = kPanels * kTileLanes;
-constexpr Index kQueryTile = 64;
+constexpr Index kPanels = kKeyBlock / kTileLanes;
 constexpr int kQueryStep = 2 * kTileRows;  // queries whose d_query is made together
 
 /// to [count, columns] += rows [count, depth] b [depth, columns]. Rows are read in whole tiles.
@@ -52,51 +51,50 @@ inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index v
   for (; c < vectors; ++c) columns.template operator()<1, kQueryStep>(c);
 }
 
-struct BackwardProblem {
-  const HeadInputs& in;
-  const HeadOutputGrads& d_outputs;
-  const TileMask& mask;
-  const ConstView& statistics;
-  const float* shift;  // [query_len]
-  float scale;
-  HeadGrads d_in;
-  Output output;
-};
-
-/// The part of d_query (not yet scaled) that one chunk of keys gives.
-struct QueryPart {
-  Range queries{};
-  float* data = nullptr;  // [queries][width]
-  Index width = 0;        // head_dim in whole vectors
-};
-
-/// What the blocks of keys share while they visit one tile of queries.
-struct TileSpace {
-  TileSpace(Workspace& workspace, Index head_dim) {
-    const Index rows = round_up(head_dim, kTileRows);
-    p = workspace.take<float>(kQueryTile * kKeyBlock).data();
-    d_s = workspace.take<float>(kQueryTile * kKeyBlock).data();
-    query = workspace.take<float>(kQueryTile * rows).data();
-    d_out = workspace.take<float>(kQueryTile * rows).data();
+/// A tile of queries, and what the blocks of keys share while they visit it.
+class VectorQueryTile {
+ public:
+  VectorQueryTile(Workspace& workspace, const BackwardProblem& problem) : problem_(problem) {
+    const Index rows = kQueryTile * round_up(problem.in.query.cols(), kTileRows);
+    p_ = workspace.take<float>(kScores).data();
+    d_s_ = workspace.take<float>(kScores).data();
+    query_space_ = workspace.take<float>(rows).data();
+    d_out_space_ = workspace.take<float>(rows).data();
   }
   static Index bytes(Index head_dim) {
-    return 2 * stored_bytes<float>(kQueryTile * kKeyBlock) +
+    return 2 * stored_bytes<float>(kScores) +
            2 * stored_bytes<float>(kQueryTile * round_up(head_dim, kTileRows));
   }
 
-  float *p, *d_s;        // [kQueryTile][kKeyBlock]
-  float *query, *d_out;  // [kQueryTile][head_dim in whole register tiles]
+  void start(Range queries) {
+    queries_ = queries;
+    query_ = contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
+    d_out_ = contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
+  }
+  void finish(const QueryPart&) const {}
+
+ private:
+  friend class VectorKeyBlock;
+  static constexpr Index kScores = kQueryTile * kKeyBlock;
+
+  const BackwardProblem& problem_;
+  Range queries_{};
+  Rows query_{}, d_out_{};
+  float *p_, *d_s_;                    // [kQueryTile][kKeyBlock]
+  float *query_space_, *d_out_space_;  // [kQueryTile][head_dim in whole register tiles]
 };
 
-class KeyBlock {
+class VectorKeyBlock {
  public:
-  KeyBlock(Workspace& workspace, const BackwardProblem& problem, const TileSpace& space)
-      : problem_(problem),
-        head_dim_(problem.in.query.cols()),
-        width_(round_up(head_dim_, simd::kWidth)),
-        rows_(round_up(head_dim_, kTileRows)),
-        p_(space.p),
-        d_s_(space.d_s) {
+  using QueryTile = VectorQueryTile;
+  using Session = std::monostate;      // of a worker
+  static constexpr Index kBlocks = 4;  // that go through the queries together
+
+  void take(Workspace& workspace, const BackwardProblem& problem) {
+    problem_ = &problem;
+    head_dim_ = problem.in.query.cols();
+    width_ = round_up(head_dim_, simd::kWidth);
+    rows_ = round_up(head_dim_, kTileRows);
     key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     key_ = workspace.take<float>(kKeyBlock * width_).data();
@@ -112,12 +110,12 @@ class KeyBlock {
 
   void start(Range keys) {
     keys_ = keys;
-    const auto& in = problem_.in;
+    const auto& in = problem_->in;
     for (Index panel = 0; panel < kPanels; ++panel) {
       const Index first = keys.begin + panel * kTileLanes;
       const Index count = std::clamp(keys.end - first, Index{0}, kTileLanes);
       const Index place = panel * kTileLanes * head_dim_;
-      pack_transposed(in.key, first, count, problem_.scale * std::numbers::log2e_v<float>,
+      pack_transposed(in.key, first, count, problem_->scale * std::numbers::log2e_v<float>,
                       key_t_ + place);
       pack_transposed(in.value, first, count, 1, value_t_ + place);
     }
@@ -130,25 +128,25 @@ class KeyBlock {
     std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
   }
 
-  /// Whether any pair of `queries` and this block's keys is seen.
-  bool sees(Range queries) const { return !problem_.mask.keys_of(queries, keys_).empty(); }
-
-  /// Adds what the pairs of `queries` and this block's keys give; their rows stand in query, d_out.
-  void visit(Range queries, const Rows& query, const Rows& d_out, const QueryPart& d_query) {
-    if (!sees(queries)) return;
-    const Cover cover = problem_.mask.cover(queries, keys_);
+  /// Adds what the pairs of the tile's queries and this block's keys give.
+  void visit(const VectorQueryTile& tile, const QueryPart& d_query) {
+    const Range queries = tile.queries_;
+    if (problem_->mask.keys_of(queries, keys_).empty()) return;
+    p_ = tile.p_;
+    d_s_ = tile.d_s_;
+    const Cover cover = problem_->mask.cover(queries, keys_);
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Range keys{keys_.begin + panel * kTileLanes,
                        std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
       Range& seen = seen_[panel];
-      seen = problem_.mask.queries_of(keys, queries);
+      seen = problem_->mask.queries_of(keys, queries);
       if (seen.empty()) continue;
       // in whole steps: the mask hides the scores of those that see nothing
       seen.begin -= (seen.begin - queries.begin) % kQueryStep;
       seen.end =
           std::min(queries.begin + round_up(seen.end - queries.begin, kQueryStep), queries.end);
-      const Rows q = skip(query, seen.begin - queries.begin);
-      const Rows g = skip(d_out, seen.begin - queries.begin);
+      const Rows q = skip(tile.query_, seen.begin - queries.begin);
+      const Rows g = skip(tile.d_out_, seen.begin - queries.begin);
       const Panel part{panel, keys, seen, (seen.begin - queries.begin) * kKeyBlock};
       with_vectors(keys.size(), [&]<int Vectors>() {
         score<Vectors>(part, q);
@@ -167,20 +165,15 @@ class KeyBlock {
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
       const Index count = std::min(kTileLanes, keys_.end - first);
-      write(d_key_t_ + place, problem_.scale, problem_.d_in.key.row_slice(first, count));
-      write(d_value_t_ + place, 1, problem_.d_in.value.row_slice(first, count));
+      write(d_key_t_ + place, problem_->scale, problem_->d_in.key.row_slice(first, count));
+      write(d_value_t_ + place, 1, problem_->d_in.value.row_slice(first, count));
     }
   }
 
  private:
-  void write(const float* from, float factor, View to) const {
-    if (problem_.output == Output::kOverwrite) {
-      copy_transposed(from, kTileLanes, head_dim_, to.rows(), factor, to.data(), to.outerStride());
-      return;
-    }
+  void write(const float* from, float factor, const View& to) const {
     // the keys are not needed any more
-    copy_transposed(from, kTileLanes, head_dim_, to.rows(), factor, key_t_, head_dim_);
-    to += ConstView(key_t_, to.rows(), head_dim_);
+    write_transposed(from, kTileLanes, factor, problem_->output, key_t_, to);
   }
 
   /// kTileLanes keys of the block and the queries that see some of them.
@@ -208,7 +201,7 @@ class KeyBlock {
       while (panel + 1 < kPanels && seen(panel + 1)) ++panel;
       const Range run{keys_.begin + first * kTileLanes,
                       std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
-      const Range keys = problem_.mask.keys_of({i, i + count}, run);
+      const Range keys = problem_->mask.keys_of({i, i + count}, run);
       if (keys.empty()) continue;
       const Index j = keys.begin - keys_.begin;
       const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
@@ -231,7 +224,7 @@ class KeyBlock {
   }
 
   void hide(const Panel& panel) {
-    problem_.mask.hide(panel.queries, panel.keys, {p_ + panel.place + panel.lane(), kKeyBlock, 1});
+    problem_->mask.hide(panel.queries, panel.keys, {p_ + panel.place + panel.lane(), kKeyBlock, 1});
   }
 
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
@@ -247,13 +240,13 @@ class KeyBlock {
   template <int Vectors, int kPace>
   ARENA_INLINE void differentiate_rows(const Panel& panel, const Rows& d_out, Index i) {
     const Index first = panel.queries.begin;
-    const float* const log2_sum = problem_.statistics.data() + problem_.statistics.outerStride();
+    const float* const log2_sum = problem_->statistics.data() + problem_->statistics.outerStride();
     float references_and_sums[2 * kTileRows], shift[kTileRows];
     for (Index r = 0; r < kTileRows; ++r) {
       const Index row = first + std::min(i + r, panel.queries.size() - 1);
-      references_and_sums[r] = problem_.statistics.data()[row];
+      references_and_sums[r] = problem_->statistics.data()[row];
       references_and_sums[r + kTileRows] = log2_sum[row];
-      shift[r] = problem_.shift[row];
+      shift[r] = problem_->shift[row];
     }
     const Index place = panel.place + i * kKeyBlock + panel.lane();
     Probabilities<Vectors, kPace> probabilities{p_ + place, references_and_sums, kKeyBlock};
@@ -281,16 +274,16 @@ class KeyBlock {
     }
   }
 
-  const BackwardProblem& problem_;
-  Index head_dim_;
-  Index width_;  // head_dim in whole vectors
-  Index rows_;   // head_dim in whole register tiles
+  const BackwardProblem* problem_ = nullptr;
+  Index head_dim_ = 0;
+  Index width_ = 0;  // head_dim in whole vectors
+  Index rows_ = 0;   // head_dim in whole register tiles
   Range keys_{};
   Range seen_[kPanels];          // of the tile's queries, by each panel of keys
   float *key_t_, *value_t_;      // [kPanels][head_dim][kTileLanes]
   float* key_;                   // [kKeyBlock][width]
   float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]
-  float *p_, *d_s_;              // TileSpace's
+  float *p_, *d_s_;              // the tile's
 };
 
 }  // namespace arena::softmax_backward_detail

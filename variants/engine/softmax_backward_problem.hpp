@@ -1,0 +1,44 @@
+#pragma once
+// What the backward of tiled softmax attention (tiled_softmax_backward.cpp) shares with its blocks
+// of keys, whoever multiplies: softmax_vector_key_block.hpp, softmax_matrix_key_block.hpp.
+
+#include "harness/layers/product.hpp"
+#include "variants/engine/tiled_softmax.hpp"
+
+namespace arena::softmax_backward_detail {
+
+using simd::Vec;
+
+constexpr Index kKeyBlock = std::max(Index{1}, 64 / kTileLanes) * kTileLanes;
+constexpr Index kQueryTile = 64;
+
+struct BackwardProblem {
+  const HeadInputs& in;
+  const HeadOutputGrads& d_outputs;
+  const TileMask& mask;
+  const ConstView& statistics;
+  const float* shift;  // [query_len]
+  float scale;
+  HeadGrads d_in;
+  Output output;
+};
+
+/// The part of d_query (not yet scaled) that one chunk of keys gives.
+struct QueryPart {
+  Range queries{};
+  float* data = nullptr;  // [queries][width]
+  Index width = 0;        // head_dim in whole vectors
+};
+
+/// Writes to[i][:] = factor * from^T[:][i], or adds it; `space` holds to.size() floats.
+inline void write_transposed(const float* from, Index from_stride, float factor, Output output,
+                             float* space, View to) {
+  if (output == Output::kOverwrite) {
+    copy_transposed(from, from_stride, to.cols(), to.rows(), factor, to.data(), to.outerStride());
+    return;
+  }
+  copy_transposed(from, from_stride, to.cols(), to.rows(), factor, space, to.cols());
+  to += ConstView(space, to.rows(), to.cols());
+}
+
+}  // namespace arena::softmax_backward_detail

@@ -1,0 +1,319 @@
+#pragma once
+// One block of keys in the backward of tiled softmax attention, by the matrix unit: queries stand
+// in the vector lanes. Half a block of keys and a tile of queries go through three stages:
+//   score:          scores^T = key query^T - reference,  d_p^T = value d_out^T - shift
+//   differentiate:  p = 2^(scores - log2_sum),  d_s = p d_p
+//   accumulate:     d_value += p^T d_out,  d_key += d_s^T query,  d_query^T += key^T d_s^T
+// While the vector units differentiate one half, the matrix unit accumulates the one before and
+// scores the one after.
+
+#include <limits>
+#include <numbers>
+
+#include "harness/layers/matrix_unit.hpp"
+#include "variants/engine/softmax_backward_problem.hpp"
+
+#ifdef __AMX_BF16__
+
+namespace arena::softmax_backward_detail {
+
+using matrix_unit::blocks;
+using matrix_unit::kBlock;
+using matrix_unit::kExact;
+using matrix_unit::kTile;
+using matrix_unit::Operand;
+using matrix_unit::Panel;
+
+inline constexpr Index kLaneBlocks = kQueryTile / kBlock;
+inline constexpr Index kScorePanels = kLaneBlocks * kExact;
+
+/// What half a block of keys leaves from stage to stage.
+struct HalfSpace {
+  float *scores, *d_p;       // [kBlock][kQueryTile]
+  Panel *p_left, *d_s_left;  // left operands [chunk of queries][part]
+  Panel* d_s_right;          // right operand [block of queries][part]
+
+  void take(Workspace& workspace) {
+    for (float** space : {&scores, &d_p}) {
+      *space = workspace.take<float>(kBlock * kQueryTile).data();
+    }
+    for (Panel** space : {&p_left, &d_s_left, &d_s_right}) {
+      *space = workspace.take<Panel>(kScorePanels).data();
+    }
+  }
+  static Index bytes() {
+    return 2 * stored_bytes<float>(kBlock * kQueryTile) + 3 * stored_bytes<Panel>(kScorePanels);
+  }
+};
+
+/// Differentiates half a block; as the weft of products of `steps` steps in all, it is through when
+/// they are.
+class Differentiation {
+ public:
+  Differentiation() = default;
+  Differentiation(const HalfSpace& half, const float* log2_sum, Index steps)
+      : half_(half), log2_sum_(log2_sum), left_(kUnits), steps_(steps) {}
+
+  ARENA_INLINE void operator()() {
+    for (due_ += kUnits; due_ >= steps_ && left_ > 0; due_ -= steps_) unit();
+  }
+  void finish() {
+    while (left_ > 0) unit();
+  }
+
+ private:
+  static constexpr Index kUnits = kTile * kLaneBlocks;
+
+  /// Keys u and u + 16, a block of queries.
+  ARENA_INLINE void unit() {
+    const Index u = (kUnits - left_) % kTile, block = (kUnits - left_) / kTile;
+    Vec p[2][2], d_s[2][2];
+    unrolled<2>([&](auto row) ARENA_INLINE_LAMBDA {
+      unrolled<2>([&](auto lanes) ARENA_INLINE_LAMBDA {
+        const Index lane = block * kBlock + lanes * kTile;
+        const Index place = (u + row * kTile) * kQueryTile + lane;
+        p[row][lanes] = simd::exp2(simd::load(half_.scores + place) - simd::load(log2_sum_ + lane));
+        d_s[row][lanes] = p[row][lanes] * simd::load(half_.d_p + place);
+      });
+    });
+    Panel* const p_left = half_.p_left + block * kExact;
+    matrix_unit::store_parts<kExact>(p[0][0], p[0][1], p_left, 0, u);
+    matrix_unit::store_parts<kExact>(p[1][0], p[1][1], p_left, 1, u);
+    unrolled<kExact>([&](auto part) ARENA_INLINE_LAMBDA {
+      Panel& left = half_.d_s_left[block * kExact + part];
+      Panel& right = half_.d_s_right[block * kExact + part];
+      matrix_unit::store_pairs(d_s[0][0], d_s[0][1], left, 0, u);
+      matrix_unit::store_pairs(d_s[1][0], d_s[1][1], left, 1, u);
+      matrix_unit::store_pairs(d_s[0][0], d_s[1][0], right, 0, u);
+      matrix_unit::store_pairs(d_s[0][1], d_s[1][1], right, 1, u);
+      if constexpr (part + 1 < kExact) {
+        for (auto& row : d_s) {
+          for (Vec& x : row) x = matrix_unit::rest_of(x);
+        }
+      }
+    });
+    --left_;
+  }
+
+  HalfSpace half_{};
+  const float* log2_sum_ = nullptr;
+  Index left_ = 0;
+  Index steps_ = 1, due_ = 0;
+};
+
+class MatrixKeyBlock;
+
+/// A tile of queries, and what the blocks of keys share while they visit it.
+class MatrixQueryTile {
+ public:
+  MatrixQueryTile(Workspace& workspace, const BackwardProblem& problem)
+      : problem_(problem), depth_(blocks(problem.in.query.cols())) {
+    for (Panel** space : {&query_t_, &d_out_t_, &query_, &d_out_}) {
+      *space = workspace.take<Panel>(kLaneBlocks * depth_ * kExact).data();
+    }
+    for (HalfSpace& half : halves_) half.take(workspace);
+    d_query_t_ = workspace.take<float>(depth_ * kBlock * kQueryTile).data();
+    for (float** space : {&start_, &shift_, &log2_sum_}) {
+      *space = workspace.take<float>(kQueryTile).data();
+    }
+  }
+  static Index bytes(Index head_dim) {
+    const Index depth = blocks(head_dim);
+    return 4 * stored_bytes<Panel>(kLaneBlocks * depth * kExact) + 2 * HalfSpace::bytes() +
+           stored_bytes<float>(depth * kBlock * kQueryTile) + 3 * stored_bytes<float>(kQueryTile);
+  }
+
+  void start(Range queries);
+  /// Adds d_query to the part of this chunk of keys.
+  void finish(const QueryPart& part);
+
+ private:
+  friend MatrixKeyBlock;
+
+  /// Half a block of keys that was scored.
+  struct Scored {
+    MatrixKeyBlock* block = nullptr;
+    Index half = 0;
+  };
+
+  const BackwardProblem& problem_;
+  Index depth_;  // chunks of head_dim
+  Range queries_{};
+  // right operands, of scores and d_p: [block of queries][chunk of head_dim][part]
+  Panel *query_t_, *d_out_t_;
+  // and of d_key and d_value: [block of head_dim][chunk of queries][part]
+  Panel *query_, *d_out_;
+  float* d_query_t_;                   // [head_dim in whole blocks][kQueryTile]
+  float *start_, *shift_, *log2_sum_;  // [kQueryTile]
+  HalfSpace halves_[2];                // the last one scored, and the one before
+  Scored last_{};
+  Differentiation differentiation_{};  // of the last one
+};
+
+class MatrixKeyBlock {
+ public:
+  using QueryTile = MatrixQueryTile;
+  using Session = matrix_unit::Session;
+  static constexpr Index kBlocks = 8;  // that go through the queries together
+
+  void take(Workspace& workspace, const BackwardProblem& problem) {
+    problem_ = &problem;
+    depth_ = blocks(problem.in.query.cols());
+    for (Panel** space : {&key_, &value_, &key_t_}) {
+      *space = workspace.take<Panel>(kHalves * depth_ * kExact).data();
+    }
+    for (float** space : {&d_key_, &d_value_}) {
+      *space = workspace.take<float>(kKeyBlock * width()).data();
+    }
+  }
+  static Index bytes(Index head_dim) {
+    const Index depth = blocks(head_dim);
+    return 3 * stored_bytes<Panel>(kHalves * depth * kExact) +
+           2 * stored_bytes<float>(kKeyBlock * depth * kBlock);
+  }
+
+  void start(Range keys) {
+    keys_ = keys;
+    const matrix_unit::Source key = matrix_unit::rows_of(problem_->in.key, keys.begin, keys.size());
+    matrix_unit::pack_left<kExact>(key, key_);
+    matrix_unit::pack_left_transposed<kExact>(key, key_t_);
+    matrix_unit::pack_left<kExact>(
+        matrix_unit::rows_of(problem_->in.value, keys.begin, keys.size()), value_);
+    std::fill_n(d_key_, kKeyBlock * width(), 0.0F);
+    std::fill_n(d_value_, kKeyBlock * width(), 0.0F);
+  }
+
+  /// Adds what the pairs of the tile's queries and this block's keys give, but for what
+  /// tile.finish() does.
+  void visit(MatrixQueryTile& tile, const QueryPart&) {
+    for (Index half = 0; half < kHalves; ++half) {
+      const Range keys = keys_of(half);
+      if (keys.empty() || problem_->mask.keys_of(tile.queries_, keys).empty()) continue;
+      const Cover cover = problem_->mask.cover(tile.queries_, keys);
+      if (cover == Cover::kNone) continue;
+      std::swap(tile.halves_[0], tile.halves_[1]);
+      score(tile, half, keys.size());
+      if (cover == Cover::kSome) {
+        problem_->mask.hide(tile.queries_, keys, {tile.halves_[0].scores, 1, kQueryTile});
+      }
+      advance(tile, {this, half});
+    }
+  }
+  /// The last half scored is accumulated, `next` is the last.
+  static void advance(MatrixQueryTile& tile, const MatrixQueryTile::Scored& next) {
+    tile.differentiation_.finish();
+    const MatrixQueryTile::Scored ready = tile.last_;
+    tile.last_ = next;
+    tile.differentiation_ = {};
+    if (next.block) {
+      const Index steps = (4 * kLaneBlocks + 2) * tile.depth_ * matrix_unit::kProducts<kExact>;
+      tile.differentiation_ = Differentiation(tile.halves_[0], tile.log2_sum_, steps);
+    }
+    const HalfSpace& space = tile.halves_[next.block ? 1 : 0];
+    if (ready.block) ready.block->accumulate(tile, ready.half, space);
+  }
+
+  /// Writes d_key and d_value, or adds to them.
+  void finish() const {
+    write(d_key_, problem_->scale, problem_->d_in.key.row_slice(keys_.begin, keys_.size()));
+    write(d_value_, 1, problem_->d_in.value.row_slice(keys_.begin, keys_.size()));
+  }
+
+ private:
+  static constexpr Index kHalves = kKeyBlock / kBlock;
+
+  Index width() const { return depth_ * kBlock; }
+  Range keys_of(Index half) const {
+    const Index first = keys_.begin + half * kBlock;
+    return {first, std::min(first + kBlock, keys_.end)};
+  }
+
+  void score(MatrixQueryTile& tile, Index half, Index count) const {
+    const HalfSpace& space = tile.halves_[0];
+    const Index row = depth_ * kExact;
+    const auto product = [&](const Panel* a, const Panel* b, const float* start, float* to) {
+      matrix_unit::multiply<kExact>(
+          {a + half * row, row}, 1, {b, row}, kLaneBlocks, depth_, to, kQueryTile,
+          [&](Index, Index lane) ARENA_INLINE_LAMBDA { matrix_unit::Sums::load(start + lane, 0); },
+          [&]() ARENA_INLINE_LAMBDA { tile.differentiation_(); });
+    };
+    product(key_, tile.query_t_, tile.start_, space.scores);
+    product(value_, tile.d_out_t_, tile.shift_, space.d_p);
+    std::fill(space.scores + count * kQueryTile, space.scores + kBlock * kQueryTile,
+              -std::numeric_limits<float>::infinity());
+  }
+
+  void accumulate(MatrixQueryTile& tile, Index half, const HalfSpace& space) const {
+    const auto product = [&](const Operand& a, Index rows, const Operand& b, Index cols,
+                             Index depth, float* to, Index stride) {
+      matrix_unit::multiply<kExact>(
+          a, rows, b, cols, depth, to, stride,
+          [&](Index r, Index c)
+              ARENA_INLINE_LAMBDA { matrix_unit::Sums::load(to + r * stride + c, stride); },
+          [&]() ARENA_INLINE_LAMBDA { tile.differentiation_(); });
+    };
+    const Index chunks = blocks(tile.queries_.size());  // of queries
+    const Index place = half * kBlock * width(), row = chunks * kExact;
+    product({space.p_left, 0}, 1, {tile.d_out_, row}, depth_, chunks, d_value_ + place, width());
+    product({space.d_s_left, 0}, 1, {tile.query_, row}, depth_, chunks, d_key_ + place, width());
+    const Operand key_t{key_t_ + half * kExact, blocks(keys_.size()) * kExact};
+    product(key_t, depth_, {space.d_s_right, kExact}, kLaneBlocks, 1, tile.d_query_t_, kQueryTile);
+  }
+
+  void write(const float* from, float factor, View to) const {
+    const ConstView rows(from, to.rows(), to.cols(), width());
+    if (problem_->output == Output::kOverwrite) {
+      to = factor * rows;
+    } else {
+      to += factor * rows;
+    }
+  }
+
+  const BackwardProblem* problem_ = nullptr;
+  Index depth_ = 0;  // chunks of head_dim
+  Range keys_{};
+  Panel *key_, *value_;      // left operands [half][chunk of head_dim][part]
+  Panel* key_t_;             // transposed left operand [block of head_dim][half][part]
+  float *d_key_, *d_value_;  // [kKeyBlock][head_dim in whole blocks]
+};
+
+inline void MatrixQueryTile::start(Range queries) {
+  queries_ = queries;
+  const matrix_unit::Source query =
+      matrix_unit::rows_of(problem_.in.query, queries.begin, queries.size());
+  const matrix_unit::Source d_out =
+      matrix_unit::rows_of(problem_.d_outputs.out, queries.begin, queries.size());
+  if (queries.size() < kQueryTile) {
+    for (Panel* space : {query_t_, d_out_t_}) {
+      std::fill_n(space, kLaneBlocks * depth_ * kExact, Panel{});
+    }
+  }
+  matrix_unit::pack_right_transposed<kExact>(query, problem_.scale * std::numbers::log2e_v<float>,
+                                             query_t_);
+  matrix_unit::pack_right_transposed<kExact>(d_out, 1, d_out_t_);
+  matrix_unit::pack_right<kExact>(query, query_);
+  matrix_unit::pack_right<kExact>(d_out, d_out_);
+  std::fill_n(d_query_t_, depth_ * kBlock * kQueryTile, 0.0F);
+  const float* const reference = problem_.statistics.data();
+  const float* const log2_sum = reference + problem_.statistics.outerStride();
+  for (Index i = 0; i < kQueryTile; ++i) {
+    const Index row = queries.begin + i;
+    const bool inside = i < queries.size();  // lanes beyond give nothing: d_out is 0
+    start_[i] = inside ? -reference[row] : 0;
+    log2_sum_[i] = inside ? log2_sum[row] : 0;
+    shift_[i] = inside ? -problem_.shift[row] : 0;
+  }
+}
+
+inline void MatrixQueryTile::finish(const QueryPart& part) {
+  MatrixKeyBlock::advance(*this, {});
+  const Index head_dim = problem_.in.query.cols();
+  auto* const space = reinterpret_cast<float*>(query_t_);  // not needed any more
+  write_transposed(d_query_t_, kQueryTile, 1, Output::kAdd, space,
+                   {part.data + (queries_.begin - part.queries.begin) * part.width, queries_.size(),
+                    head_dim, part.width});
+}
+
+}  // namespace arena::softmax_backward_detail
+
+#endif
