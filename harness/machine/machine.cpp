@@ -13,7 +13,6 @@
 
 #include "harness/core/team.hpp"
 #include "harness/layers/matrix_unit.hpp"
-#include "harness/layers/matrix_unit.hpp"
 
 namespace arena {
 namespace {

@@ -12,7 +12,7 @@ namespace {
 
 using namespace softmax_backward_detail;  // NOLINT(google-build-using-namespace): its only user
 
-constexpr Index kChunkMin = 4 * kKeyBlock;
+constexpr Index kChunkMin = 8 * kKeyBlock;
 constexpr Index kChunks = 4;  // at most: each has a d_query of its own
 
 Index chunk_count(Index key_len) {
