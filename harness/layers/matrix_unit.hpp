@@ -86,8 +86,9 @@ ARENA_INLINE simd::Vec rest_of(simd::Vec x) {
 ARENA_INLINE simd::Vec rounded(simd::Vec x) {
   const auto bits = std::bit_cast<__m512i>(x);
   const __m512i last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  return std::bit_cast<simd::Vec>(
-      _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7FFF))));
+  const __mmask16 is_number = _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q);
+  return std::bit_cast<simd::Vec>(_mm512_mask_add_epi32(
+      bits, is_number, bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7FFF))));
 }
 
 ARENA_INLINE void store_pairs(simd::Vec low, simd::Vec high, Panel& to, Index tile, Index row) {

@@ -1,6 +1,7 @@
-// Tiles of queries against blocks of keys, as in tiled_softmax_forward.cpp. Key and value are
-// packed into pairs of bfloat16 once per call, half their bytes: packing a block again for every
-// tile of queries took a tenth of the time, waiting for rows that stand far apart.
+// On the matrix unit the tiles of softmax_forward_tiles.hpp. Elsewhere, by dot products of pairs,
+// tiles of queries against blocks of keys in the same order; key and value are packed into pairs of
+// bfloat16 once per call, half their bytes: packing a block again for every tile of queries took a
+// tenth of the time, waiting for rows that stand far apart.
 
 #include "variants/engine/bf16_softmax.hpp"
 
@@ -10,6 +11,8 @@
 
 #include "harness/layers/micro_kernel.hpp"
 #include "variants/engine/bf16_kernel.hpp"
+#include "variants/engine/softmax_forward_tiles.hpp"
+#include "variants/engine/softmax_matrix_group.hpp"
 
 namespace arena {
 namespace {
@@ -195,10 +198,21 @@ Index rounded_bytes(const Extents& extents, Index head_dim) {
          2 * stored_bytes<float>(extents.key_len * head_dim);
 }
 
+#ifdef __AMX_BF16__
+using MatrixGroup = softmax_forward_detail::MatrixGroup<1>;
+#endif
+
 }  // namespace
 
 void bf16_softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                           HeadOutputs outputs, View statistics) {
+#ifdef __AMX_BF16__
+  if (matrix_unit::available()) {
+    softmax_forward_detail::run_forward<MatrixGroup>(team, in, scale, mask, outputs, statistics,
+                                                     Output::kOverwrite);
+    return;
+  }
+#endif
   const Index query_len = in.query.rows(), tile_len = group_count(query_len) * kLanes;
   const WorkspaceScope packed(team.workspace());
   const PackedKeys keys(team, in);
@@ -220,6 +234,11 @@ void bf16_softmax_backward(const Team& team, const HeadInputs& in, float scale,
 }
 
 SoftmaxScratch bf16_softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
+#ifdef __AMX_BF16__
+  if (matrix_unit::available()) {
+    return softmax_forward_detail::forward_scratch<MatrixGroup>(extents, head_dim, workers);
+  }
+#endif
   const Index tile_len = group_count(extents.query_len) * kLanes;
   const Index tiles = (extents.query_len + tile_len - 1) / tile_len;
   const Index each = QueryTile::scratch(extents.query_len, head_dim);

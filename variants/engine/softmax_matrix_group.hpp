@@ -93,9 +93,10 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
+    factor_ = scale * std::numbers::log2e_v<float>;
     matrix_unit::pack_right_transposed<kParts>(
-        matrix_unit::rows_of(query, queries.begin, queries.size()),
-        scale * std::numbers::log2e_v<float>, query_);
+        matrix_unit::rows_of(query, queries.begin, queries.size()), kScaledQuery ? factor_ : 1,
+        query_);
   }
 
   /// scores[j][:] = <key_j, query> - reference, in whole blocks of keys; returns the largest of
@@ -106,15 +107,23 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
     alignas(kAlignment) float start[kLanes];
     for (int c = 0; c < kVectors; ++c) simd::store(start + c * simd::kWidth, start_of_scores(c));
     Lanes<kVectors> maxima = Base::least<kVectors>();
+    const auto settle = [&](Range rows) ARENA_INLINE_LAMBDA {
+      if constexpr (!kScaledQuery) finish_products(scores, start, rows);
+      Base::raise(maxima, scores, rows);
+    };
     const Index depth = matrix_unit::blocks(head_dim_);
     for (Index r = 0; r < matrix_unit::blocks(count); ++r) {
-      matrix_unit::Sums::load(start, 0);
+      if constexpr (kScaledQuery) {
+        matrix_unit::Sums::load(start, 0);
+      } else {
+        matrix_unit::Sums::clear();
+      }
       matrix_unit::Sums::multiply_add<kParts>(key.panels + r * key.stride, query_, depth, weft);
       matrix_unit::Sums::store(scores + r * kBlock * kLanes, kLanes);
       // a block behind: the unit still writes this one
-      if (r > 0) Base::raise(maxima, scores, {(r - 1) * kBlock, r * kBlock});
+      if (r > 0) settle({(r - 1) * kBlock, r * kBlock});
     }
-    Base::raise(maxima, scores, {(matrix_unit::blocks(count) - 1) * kBlock, count});
+    settle({(matrix_unit::blocks(count) - 1) * kBlock, count});
     return maxima;
   }
 
@@ -139,9 +148,23 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   }
 
  private:
+  /// Whether the query is packed with its factor; rounded to bfloat16, it must not be.
+  static constexpr bool kScaledQuery = kParts == matrix_unit::kExact;
+
+  /// From products to scores.
+  void finish_products(float* scores, const float* start, Range rows) const {
+    for (Index j = rows.begin; j < rows.end; ++j) {
+      for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
+        float* const place = scores + j * kLanes + lane;
+        simd::store(place, Vec(factor_) * simd::load(place) + simd::load(start + lane));
+      }
+    }
+  }
+
   static Index query_panels(Index head_dim) { return matrix_unit::blocks(head_dim) * kParts; }
 
   Panel* query_ = nullptr;  // right operand [chunk of head_dim][part]
+  float factor_ = 1;        // scale in units of log2
 };
 
 /// Blocks of keys on their way into groups: while the matrix unit makes the scores of one and the

@@ -1,7 +1,6 @@
-// Forward of tiled softmax attention: the order of the work. What one group of queries does with a
-// block of keys stands in softmax_query_lanes.hpp and the two kinds of groups.
+// Forward of tiled softmax attention by the groups of queries that are fastest here.
 
-#include "harness/layers/product.hpp"
+#include "variants/engine/softmax_forward_tiles.hpp"
 #include "variants/engine/softmax_matrix_group.hpp"
 #include "variants/engine/softmax_vector_group.hpp"
 
@@ -9,107 +8,6 @@ namespace arena {
 namespace {
 
 using namespace softmax_forward_detail;  // NOLINT(google-build-using-namespace): its only user
-
-/// Groups per tile: more of them share each visit of a block of keys where there are queries enough
-/// to leave tiles for all threads. A function of query_len only.
-template <class Group>
-constexpr Index kGroupsMin = std::max(Index{1}, 128 / Group::kLanes);
-template <class Group>
-constexpr Index kGroupsMax = 4 * kGroupsMin<Group>;
-template <class Group>
-Index group_count(Index query_len) {
-  return std::clamp(query_len / 256 * (64 / Group::kLanes), kGroupsMin<Group>, kGroupsMax<Group>);
-}
-template <class Group>
-Index tile_len(Index query_len) {
-  return group_count<Group>(query_len) * Group::kLanes;
-}
-
-template <class Group>
-class QueryTile {
- public:
-  QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale,
-            Output output)
-      : in_(in),
-        mask_(mask),
-        scale_(scale),
-        output_(output),
-        pipeline_(workspace, in.query.cols(), mask) {
-    for (Index g = 0; g < group_count<Group>(in.query.rows()); ++g) {
-      groups_[g].take(workspace, in.query.cols());
-    }
-  }
-
-  static Index scratch(Index query_len, Index head_dim) {
-    return group_count<Group>(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
-  }
-
-  void run(Range queries, const HeadOutputs& outputs, View& statistics) {
-    const Range hull = mask_.keys_of(queries, {0, in_.key.rows()});
-    if (hull.empty() && output_ == Output::kAdd) return;
-    count_ = (queries.size() + kLanes - 1) / kLanes;
-    for (Index g = 0; g < count_; ++g) {
-      const Index begin = queries.begin + g * kLanes;
-      groups_[g].start(in_.query, {begin, std::min(begin + kLanes, queries.end)}, scale_);
-      if (output_ == Output::kAdd) groups_[g].resume(outputs.out, statistics);
-    }
-    for (Index j = hull.begin; j < hull.end; j += Group::kKeyBlock) {
-      const Range block{j, std::min(j + Group::kKeyBlock, hull.end)};
-      if (!mask_.keys_of(queries, block).empty()) visit(block);
-    }
-    pipeline_.flush();
-    for (Index g = 0; g < count_; ++g) groups_[g].finish(outputs, statistics);
-  }
-
- private:
-  static constexpr Index kLanes = Group::kLanes;
-  using Pipeline = typename Group::Pipeline;
-
-  void visit(Range block) {
-    pipeline_.start(in_, block);
-    for (Index g = 0; g < count_; ++g) attend(groups_[g], block);
-  }
-
-  void attend(const Group& group, Range block) {
-    const Range hull = mask_.keys_of(group.queries(), block);
-    if (hull.empty()) return;
-    // in whole steps: the mask hides the scores that are too many
-    constexpr Index kStep = Group::kKeyStep;
-    const Range seen{hull.begin - (hull.begin - block.begin) % kStep,
-                     std::min(block.begin + round_up(hull.end - block.begin, kStep), block.end)};
-    const Cover cover = mask_.cover(group.queries(), seen);
-    if (cover == Cover::kNone) return;
-    pipeline_.attend(group, seen, cover);
-  }
-
-  const HeadInputs& in_;
-  const TileMask& mask_;
-  float scale_;
-  Output output_;
-  Pipeline pipeline_;
-  Index count_ = 0;
-  Group groups_[kGroupsMax<Group>];
-};
-
-template <class Group>
-void forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-             HeadOutputs outputs, View statistics, Output output) {
-  const Index query_len = in.query.rows(), tile = tile_len<Group>(query_len);
-  team.for_each((query_len + tile - 1) / tile, [&](Index t, const Team& worker) {
-    const WorkspaceScope scope(worker.workspace());
-    [[maybe_unused]] const typename Group::Session session;
-    QueryTile<Group> queries(worker.workspace(), in, mask, scale, output);
-    queries.run({t * tile, std::min((t + 1) * tile, query_len)}, outputs, statistics);
-  });
-}
-
-template <class Group>
-SoftmaxScratch scratch(const Extents& extents, Index head_dim, Index workers) {
-  const Index tile = tile_len<Group>(extents.query_len);
-  const Index tiles = (extents.query_len + tile - 1) / tile;
-  const Index each = QueryTile<Group>::scratch(extents.query_len, head_dim);
-  return {each, tiles < workers ? each : workers * each};
-}
 
 /// body.operator()<Group>() with the groups for this machine.
 template <class Body>
@@ -124,8 +22,9 @@ auto with_groups(const Body& body) {
 
 void forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
              HeadOutputs outputs, View statistics, Output output) {
-  with_groups(
-      [&]<class Group>() { forward<Group>(team, in, scale, mask, outputs, statistics, output); });
+  with_groups([&]<class Group>() {
+    run_forward<Group>(team, in, scale, mask, outputs, statistics, output);
+  });
 }
 
 }  // namespace
@@ -141,7 +40,8 @@ void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, co
 }
 
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
-  return with_groups([&]<class Group>() { return scratch<Group>(extents, head_dim, workers); });
+  return with_groups(
+      [&]<class Group>() { return forward_scratch<Group>(extents, head_dim, workers); });
 }
 
 }  // namespace arena
