@@ -7,15 +7,16 @@
 
 namespace arena::softmax_forward_detail {
 
-/// Groups per tile: more of them share each visit of a block of keys where there are queries enough
-/// to leave tiles for all threads. A function of query_len only.
+/// Groups per tile: more of them share each visit of a block of keys, where at least Group::kTiles
+/// tiles are left for threads. A function of query_len only.
 template <class Group>
 constexpr Index kGroupsMin = std::max(Index{1}, 128 / Group::kLanes);
 template <class Group>
 constexpr Index kGroupsMax = 4 * kGroupsMin<Group>;
 template <class Group>
 Index group_count(Index query_len) {
-  return std::clamp(query_len / 256 * (64 / Group::kLanes), kGroupsMin<Group>, kGroupsMax<Group>);
+  return std::clamp(query_len / (Group::kTiles * Group::kLanes), kGroupsMin<Group>,
+                    kGroupsMax<Group>);
 }
 template <class Group>
 Index tile_len(Index query_len) {

@@ -70,6 +70,7 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   using Pipeline = MatrixPipeline<kParts>;
   using Session = matrix_unit::Session;
   static constexpr Index kKeyStep = kBlock;
+  static constexpr Index kTiles = 2;  // keys are packed for each
   static constexpr Index kKeyBlock = 4 * kBlock;
 
   /// What a block of keys adds to a group.
