@@ -21,7 +21,8 @@ Lines lines_of(const DataFile& file) {
 }
 
 class Packed : public testing::TestWithParam<Packing> {};
-INSTANTIATE_TEST_SUITE_P(Tsv, Packed, testing::Values(Packing::kPlain, Packing::kGzip));
+INSTANTIATE_TEST_SUITE_P(Tsv, Packed,
+                         testing::Values(Packing::kPlain, Packing::kGzip, Packing::kXz));
 
 TEST_P(Packed, LinesEndInLfOrCrlfOrNothing) {
   EXPECT_EQ(lines_of(DataFile("a\nb\n", GetParam())), (Lines{"a", "b"}));
@@ -77,12 +78,6 @@ TEST(Tsv, FieldsStandBetweenTabs) {
   using Fields = std::vector<std::string_view>;
   EXPECT_EQ(tab_fields("a\tb c\t"), (Fields{"a", "b c", ""}));
   EXPECT_EQ(tab_fields(""), Fields{""});
-}
-
-TEST(Tsv, ShownTextIsShortAndPrintable) {
-  EXPECT_EQ(shown("[FIRST"), "'[FIRST'");
-  EXPECT_EQ(shown(std::string("a\0\n\xFF", 4)), "'a\\x00\\x0a\\xff'");
-  EXPECT_EQ(shown(std::string(50, 'x')), "'" + std::string(40, 'x') + "...'");
 }
 
 // The same two rows, [MAX 3 5 9] = 9 and [SM 7 [MED 1 2]] = 8, in both formats.

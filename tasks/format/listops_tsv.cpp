@@ -7,6 +7,7 @@
 #include "harness/core/check.hpp"
 #include "harness/core/hash.hpp"
 #include "tasks/format/listops_expression.hpp"
+#include "tasks/format/text.hpp"
 #include "tasks/format/tsv.hpp"
 
 namespace arena {

@@ -1,20 +1,18 @@
 #pragma once
-// Text files line by line, plain or gzipped, and their tab-separated fields.
+// Text files line by line, plain or packed, and their tab-separated fields.
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "harness/core/matrix.hpp"
-
-struct archive;
+#include "tasks/format/archive.hpp"
 
 namespace arena {
 
-/// Lines of a file, whether it is gzipped or not (its content tells, not its name). Every error is
-/// an Error that names the file, and the line where there is one.
+/// Lines of a file, whether it is gzipped, xz'd or neither (its content tells, not its name). Every
+/// error is an Error that names the file, and the line where there is one.
 class LineReader {
  public:
   /// Throws Error with Failure::kNoData where there is no such file.
@@ -29,15 +27,11 @@ class LineReader {
   std::string where() const;
 
  private:
-  struct Close {
-    void operator()(archive* reader) const;
-  };
-
   void read_more();
   std::string_view take(std::size_t count, std::size_t newline);
 
   std::string path_;
-  std::unique_ptr<archive, Close> reader_;
+  ArchiveHandle reader_;
   std::string buffer_{};  // what was read; lines before begin_ are done
   std::size_t begin_ = 0;
   bool ended_ = false;
@@ -46,9 +40,5 @@ class LineReader {
 
 /// The fields between tabs, at least one.
 std::vector<std::string_view> tab_fields(std::string_view line);
-
-/// `text` as one line of an error message can show it: at most 40 characters, in quotes, anything
-/// that is not printable ASCII as \xNN.
-std::string shown(std::string_view text);
 
 }  // namespace arena
