@@ -9,8 +9,6 @@
 
 namespace arena {
 
-constexpr const char* kDefaultDataDir = "data";
-
 /// "" gives an empty list.
 std::vector<std::string> parse_list(const std::string& text);
 /// "0,1,2". Throws Error.

@@ -11,12 +11,13 @@
 #include "harness/sweep/child.hpp"
 #include "harness/sweep/stop.hpp"
 #include "harness/sweep/sweep.hpp"
+#include "tasks/format/data_folder.hpp"
 
 namespace arena {
 namespace {
 
 struct CellArguments {
-  std::string plan, data_dir = kDefaultDataDir, checkpoint, memory_limit, retry;
+  std::string plan, data_dir = default_data_dir(), checkpoint, memory_limit, retry;
   Index index = 0, threads = 0;
   double time_limit = 0;
   bool inside = false, keep_stale = false;
@@ -80,7 +81,8 @@ void add_cell(CLI::App& app, Action& action) {
   command->add_option("--plan", a.plan, "DIR/plan.jsonl of a sweep")->required();
   command->add_option("--index", a.index, "Which line, from 0")->required();
   command->add_option("--threads", a.threads, "Threads of a training; 0: all of this machine");
-  command->add_option("--data-dir", a.data_dir, "Where data sets are")->capture_default_str();
+  command->add_option("--data-dir", a.data_dir, "Where data sets are (ARENA_DATA)")
+      ->capture_default_str();
   command->add_option("--time-limit", a.time_limit, "Seconds after which it becomes TIMEOUT");
   command->add_option("--memory-limit", a.memory_limit, "Bytes (512M, 2G), more becomes OOM");
   command->add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");

@@ -10,6 +10,7 @@
 #include "harness/core/check.hpp"
 #include "harness/model/heads.hpp"
 #include "harness/sweep/environment.hpp"
+#include "tasks/format/data_folder.hpp"
 #include "tasks/task.hpp"
 #include "variants/attention.hpp"
 
@@ -156,10 +157,11 @@ void add_show(CLI::App& app, Action& action) {
   CLI::App* const command =
       app.add_subcommand("show", "One variant, task or preset: options, formulas, samples");
   const auto name = std::make_shared<std::string>();
-  const auto data_dir = std::make_shared<std::string>(kDefaultDataDir);
+  const auto data_dir = std::make_shared<std::string>(default_data_dir());
   const auto baselines = std::make_shared<bool>(false);
   command->add_option("NAME", *name, "linformer, listops[max_len=128], quick")->required();
-  command->add_option("--data-dir", *data_dir, "Where data sets are")->capture_default_str();
+  command->add_option("--data-dir", *data_dir, "Where data sets are (ARENA_DATA)")
+      ->capture_default_str();
   command->add_flag("--baselines", *baselines, "Also compute what a task's scores must beat");
   command->footer(
       "Examples:\n  arena show linformer\n  arena show listops[max_len=64] --baselines");

@@ -8,6 +8,7 @@
 #include "harness/sweep/plan.hpp"
 #include "harness/sweep/stop.hpp"
 #include "results/table.hpp"
+#include "tasks/format/data_folder.hpp"
 
 namespace arena {
 namespace {
@@ -39,14 +40,15 @@ int print_plan(const std::vector<Unit>& units, const SweepSetup& setup) {
 }  // namespace
 
 void add_run_options(CLI::App& command, RunArguments& a) {
-  a.data_dir = kDefaultDataDir;
+  a.data_dir = default_data_dir();
   command.add_option("--seeds", a.seeds, "Seeds of trainings: 0,1,2");
   command.add_option("--threads", a.threads, "Threads of a training; 0: all, shared by the jobs")
       ->check(CLI::Range(0, kMostThreads));
   command.add_option("--jobs", a.jobs, "Trainings at once (timings always run alone)")
       ->check(CLI::Range(1, kMostThreads));
   command.add_option("--out", a.out, "Result folder");
-  command.add_option("--data-dir", a.data_dir, "Where data sets are")->capture_default_str();
+  command.add_option("--data-dir", a.data_dir, "Where data sets are (ARENA_DATA)")
+      ->capture_default_str();
   command.add_option("--time-limit", a.time_limit, "Seconds of one unit; beyond: TIMEOUT")
       ->check(CLI::Range(0.001, kMostSeconds));
   command.add_option("--memory-limit", a.memory_limit, "Bytes of one unit (512M, 2G); beyond: OOM");

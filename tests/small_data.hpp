@@ -1,0 +1,37 @@
+#pragma once
+// Tiny data sets in the official formats, so that the tasks that read one can be tested without it.
+
+#include <string>
+
+#include "tests/data_file.hpp"
+#include "tests/temporary_folder.hpp"
+
+namespace arena {
+
+/// `count` CIFAR-10 records with labels 0, 1, .. 9, 0, ..; no two pictures are alike.
+inline std::string cifar10_records(std::size_t count, unsigned seed) {
+  std::string records;
+  for (std::size_t i = 0; i < count; ++i) {
+    records += static_cast<char>(i % 10);
+    for (std::size_t p = 0; p < 3072; ++p) {
+      seed = seed * 1664525U + 1013904223U;
+      records += static_cast<char>(seed >> 24U);
+    }
+  }
+  return records;
+}
+
+/// A data folder with a part of every data set, for `partial=true`.
+inline const std::string& small_data_dir() {
+  static const TemporaryFolder folder;
+  static const bool written = [] {
+    const std::string cifar = folder.path() + "/cifar-10-batches-bin/";
+    write_file(cifar + "data_batch_1.bin", cifar10_records(100, 1));
+    write_file(cifar + "test_batch.bin", cifar10_records(30, 2));
+    return true;
+  }();
+  static_cast<void>(written);
+  return folder.path();
+}
+
+}  // namespace arena
