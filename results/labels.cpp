@@ -12,6 +12,11 @@ std::string bracketed(const std::vector<std::string>& parts) {
   return parts.empty() ? "" : fmt::format("[{}]", fmt::join(parts, ","));
 }
 
+std::string task_name(const Record& record) {
+  const std::string& name = record.task_label.empty() ? record.task : record.task_label;
+  return record.partial ? name + " PARTIAL" : name;
+}
+
 template <class Values>
 std::vector<std::string> differing(const OptionValues& options, const Values& known) {
   std::vector<std::string> parts;
@@ -45,7 +50,7 @@ std::string in_full(const std::string& name, const Values& known) {
 Labels::Labels(std::span<const Record> records) {
   for (const Record& record : records) {
     collect(record.options, variant_options_[record.variant]);
-    if (!record.task.empty()) collect(record.task_options, task_options_[record.task]);
+    if (!record.task.empty()) collect(record.task_options, task_options_[task_name(record)]);
     if (!record.machine.cpu.empty()) machines_.insert(record.machine.cpu);
   }
   for (const Record& record : records) {
@@ -69,9 +74,10 @@ std::string Labels::variant(const Record& record) const {
 }
 
 std::string Labels::task(const Record& record) const {
-  const auto known = task_options_.find(record.task);
-  if (known == task_options_.end()) return record.task;
-  return record.task + bracketed(differing(record.task_options, known->second));
+  const std::string name = task_name(record);
+  const auto known = task_options_.find(name);
+  if (known == task_options_.end()) return name;
+  return name + bracketed(differing(record.task_options, known->second));
 }
 
 std::string Labels::shape(const Record& record) const {

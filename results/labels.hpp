@@ -19,7 +19,7 @@ class Labels {
   /// "linformer", or "linformer[rank=64]" when other records have another rank; trainings whose
   /// settings differ within a task have them behind: "dense learning_rate=0.001".
   std::string variant(const Record& record) const;
-  /// "listops", or with the options that differ.
+  /// "listops", "text-4096 PARTIAL", or with the options that differ.
   std::string task(const Record& record) const;
   /// "layer backward, 8 heads of 64, batch 1, causal, 2 threads", without the length.
   std::string shape(const Record& record) const;
@@ -29,8 +29,8 @@ class Labels {
  private:
   using Values = std::map<std::string, std::set<OptionValue>, std::less<>>;
 
-  std::map<std::string, Values> variant_options_, task_options_;
-  std::map<std::string, Values> settings_;  // by task label
+  std::map<std::string, Values> variant_options_, task_options_;  // by name in tables
+  std::map<std::string, Values> settings_;                        // by task label
   std::set<std::string> machines_;
 };
 

@@ -24,6 +24,7 @@ void visit_fields(AnyRecord& r, Visit&& visit) {
   visit("git_dirty", r.git_dirty), visit("date", r.date), visit("machine", r.machine);
   visit("compiler", r.compiler), visit("flags", r.flags), visit("kind", r.kind);
   visit("variant", r.variant), visit("options", r.options), visit("task", r.task);
+  visit("task_label", r.task_label);
   visit("task_options", r.task_options), visit("dataset_hash", r.dataset_hash);
   visit("partial", r.partial), visit("preset", r.preset), visit("seed", r.seed);
   visit("threads", r.threads), visit("track", r.track), visit("tuning_budget", r.tuning_budget);

@@ -47,6 +47,7 @@ struct Record {
   std::string variant;
   OptionValues options{};
   std::string task;
+  std::string task_label;  // its name in tables where that is another: "text-4096"
   OptionValues task_options{};
   OptionValues settings{};  // every model.* and train.* value after defaults, keys with prefix
   std::string dataset_hash;
@@ -71,7 +72,7 @@ struct Record {
   std::optional<Index> steps{};
   std::optional<double> wall_s{};
   std::map<std::string, double> learning_rate{};  // at steps "0", "warmup", "last"
-  std::map<std::string, double> lengths{};        // "min", "mean", "max" of the training sequences
+  std::map<std::string, double> lengths{};        // "min", "mean", "max" of the training samples
   std::vector<CurvePoint> loss_curve{}, validation_curve{};
   std::optional<double> validation_accuracy_best{}, test_accuracy_best{}, test_accuracy_last{};
   std::map<std::string, double> metrics{};

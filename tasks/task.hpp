@@ -77,6 +77,8 @@ struct TaskInfo {
   std::vector<OptionSpec> options{};
   /// Throws Error (Failure::kNoData where files are missing, naming where it looked).
   std::function<std::unique_ptr<Task>(const TaskSetup&, const Options&)> make{};
+  /// The option whose value belongs to the name in tables ("max_len": "text-4096"); "": none.
+  std::string label_option{};
 };
 
 /// The split to which a generated sample's content belongs: train 8/10, validation 1/10, test 1/10

@@ -85,6 +85,19 @@ TEST(Cell, ATrainingFillsItsRecord) {
   EXPECT_FALSE(record.machine.cpu.empty());
 }
 
+TEST(Cell, ARowSaysTheLengthOfATextAndThatItsDataIsASubset) {
+  Preset preset{.name = "test", .train = {{.variants = {"dense"}, .tasks = {}}}};
+  preset.train[0].tasks = {"text[partial=true,max_len=2000]"};
+  const Unit unit = plan_units(preset, "no such folder").front();
+  EXPECT_EQ(unit.dataset_hash, "");
+  const Record record = run_unit(unit, {.data_dir = "no such folder"}).at(0);
+  EXPECT_EQ(record.status, "NO_DATA");
+  EXPECT_EQ(record.task, "text");
+  EXPECT_EQ(record.task_label, "text-2000");
+  EXPECT_TRUE(record.partial);
+  EXPECT_EQ(run_unit(training("recall"), {}).at(0).task_label, "");
+}
+
 TEST(Cell, IdIsOfEverythingThatMattersAndNothingElse) {
   const Unit unit = training("recall");
   EXPECT_EQ(unit.id.size(), 24U);

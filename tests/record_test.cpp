@@ -22,7 +22,7 @@ Record full_record() {
   r.compiler = "GNU 12.2.0", r.flags = "-O3", r.kind = "train", r.variant = "linformer";
   r.options = {
       {"rank", Index{64}}, {"rate", 1.0}, {"tied", true}, {"sharing", std::string("layer")}};
-  r.task = "listops", r.task_options = {{"max_len", Index{128}}};
+  r.task = "listops", r.task_label = "listops-128", r.task_options = {{"max_len", Index{128}}};
   r.settings = {{"model.layers", Index{2}}, {"train.learning_rate", 1e-4}};
   r.dataset_hash = "00ff", r.partial = true, r.preset = "quick", r.seed = ~std::uint64_t{0};
   r.threads = 3, r.track = "closed", r.tuning_budget = 3, r.scope = "kernel", r.pass = "train";

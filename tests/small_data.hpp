@@ -1,6 +1,7 @@
 #pragma once
 // Tiny data sets in the official formats, so that the tasks that read one can be tested without it.
 
+#include <array>
 #include <string>
 
 #include "tests/data_file.hpp"
@@ -21,6 +22,22 @@ inline std::string cifar10_records(std::size_t count, unsigned seed) {
   return records;
 }
 
+/// `count` reviews of each class and part, of a few words each.
+inline void write_reviews(const std::string& folder, int count) {
+  constexpr std::array kWords{"a", "story", "of", "people", "who", "find", "one", "another"};
+  for (const char* part : {"train", "test"}) {
+    for (int i = 0; i < count; ++i) {
+      std::string text = part;
+      for (int rest = i + 1; rest > 0; rest /= 8) text += std::string(" ") + kWords[rest % 8];
+      const std::string place = folder + "/aclImdb/" + part;
+      const bool hard = part == std::string("test") && i % 8 == 0;
+      write_file(place + "/pos/" + std::to_string(i) + "_8.txt", text + " is fine!");
+      write_file(place + "/neg/" + std::to_string(i) + "_2.txt",
+                 text + (hard ? " is not fine!" : " is bad"));
+    }
+  }
+}
+
 /// A data folder with a part of every data set, for `partial=true`.
 inline const std::string& small_data_dir() {
   static const TemporaryFolder folder;
@@ -28,6 +45,7 @@ inline const std::string& small_data_dir() {
     const std::string cifar = folder.path() + "/cifar-10-batches-bin/";
     write_file(cifar + "data_batch_1.bin", cifar10_records(100, 1));
     write_file(cifar + "test_batch.bin", cifar10_records(30, 2));
+    write_reviews(folder.path(), 40);
     return true;
   }();
   static_cast<void>(written);

@@ -292,6 +292,17 @@ TEST(Table, SaysWhatFailedAndWhatIsStale) {
   EXPECT_NE(text.find("OOM: local: not enough memory"), std::string::npos) << text;
 }
 
+TEST(Table, RowsSayTheLengthAndTheSubsetOfATask) {
+  std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
+  all[1].id = "other";
+  for (Record& record : all) record.task = "text", record.task_label = "text-4096";
+  all[1].partial = true;
+  const std::string text =
+      table(all, {.view = "accuracy", .format = "csv", .columns = {"task", "variant"}});
+  EXPECT_NE(text.find("text-4096,dense\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("text-4096 PARTIAL,dense\n"), std::string::npos) << text;
+}
+
 TEST(Table, OfTheSameCellTheNewestCounts) {
   std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
   all[0].date = "2026-01-02T00:00:00Z", all[1].date = "2026-01-01T00:00:00Z";

@@ -88,6 +88,7 @@ Record completed_record(const Unit& unit, const UnitCell& cell, Record measured)
   measured.variant = planned.variant;
   measured.options = planned.options;
   measured.task = planned.task;
+  measured.task_label = planned.task_label;
   measured.task_options = planned.task_options;
   measured.settings = planned.settings;
   measured.preset = planned.preset;
@@ -102,7 +103,10 @@ Record completed_record(const Unit& unit, const UnitCell& cell, Record measured)
   measured.causal = planned.causal;
   measured.group = planned.group;
   if (unit.kind == "bench") measured.threads = planned.threads;
-  if (measured.dataset_hash.empty()) measured.dataset_hash = planned.dataset_hash;
+  if (measured.dataset_hash.empty()) {
+    measured.dataset_hash = planned.dataset_hash;
+    measured.partial = planned.partial;
+  }
   stamp(measured);
   return measured;
 }

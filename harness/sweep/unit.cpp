@@ -137,6 +137,18 @@ std::string precision_of(const UnitCell& cell) {
   return variant.arithmetic_of(Options(variant.name, variant.options, texts)).precision;
 }
 
+/// What the option says is a subset, until the data itself tells more.
+void set_task(const std::string& name, const OptionValues& options, Record& record) {
+  record.task = name;
+  record.task_options = options;
+  const auto partial = options.find("partial");
+  record.partial = partial != options.end() && partial->second == OptionValue(true);
+  if (std::ranges::count(Registry<TaskInfo>::names(), name) == 0) return;  // an older plan
+  const auto in_label = options.find(Registry<TaskInfo>::find(name).label_option);
+  if (in_label == options.end()) return;
+  record.task_label = fmt::format("{}-{}", name, option_text(in_label->second));
+}
+
 }  // namespace
 
 std::string content_id(const std::string& text) {
@@ -224,8 +236,7 @@ Record planned_record(const Unit& unit, const UnitCell& cell) {
   record.preset = unit.preset;
   record.precision = precision_of(cell);
   if (unit.kind == "train") {
-    record.task = unit.task;
-    record.task_options = unit.task_options;
+    set_task(unit.task, unit.task_options, record);
     record.settings = unit.settings;
     record.dataset_hash = unit.dataset_hash;
     record.seed = unit.seed;
@@ -240,8 +251,7 @@ Record planned_record(const Unit& unit, const UnitCell& cell) {
     record.threads = unit.shape.threads;
     if (!unit.shape.task.empty()) {
       const ChosenTask task = choose_task(unit.shape.task);
-      record.task = task.info.name;
-      record.task_options = task.options.values();
+      set_task(task.info.name, task.options.values(), record);
     }
     record.group = unit.id;
   }

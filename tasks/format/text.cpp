@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/core/check.hpp"
 
 namespace arena {
@@ -48,6 +50,26 @@ std::string_view stripped(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+std::vector<std::int32_t> byte_tokens(std::string_view text, std::size_t max_len) {
+  const std::string_view kept = text.substr(0, max_len);
+  std::vector<std::int32_t> tokens(kept.size());
+  std::ranges::transform(kept, tokens.begin(),
+                         [](char c) { return static_cast<unsigned char>(c); });
+  return tokens;
+}
+
+std::string excerpt(std::span<const std::int32_t> bytes) {
+  constexpr std::size_t kFewLines = 400;
+  std::string text;
+  for (const std::int32_t byte : bytes.first(std::min(bytes.size(), kFewLines))) {
+    text += byte < ' ' || byte == 0x7F ? ' ' : static_cast<char>(byte);
+  }
+  if (bytes.size() <= kFewLines) return text;
+  while (!text.empty() && (byte_at(text, text.size() - 1) & 0xC0U) == 0x80U) text.pop_back();
+  if (!text.empty() && byte_at(text, text.size() - 1) >= 0xC0U) text.pop_back();
+  return text + fmt::format(" ... ({} bytes)", bytes.size());
 }
 
 void check_utf8(std::string_view text, const std::string& where) {
