@@ -72,7 +72,7 @@ struct Record {
   std::optional<Index> steps{};
   std::optional<double> wall_s{};
   std::map<std::string, double> learning_rate{};  // at steps "0", "warmup", "last"
-  std::map<std::string, double> lengths{};        // "min", "mean", "max" of the training samples
+  std::map<std::string, double> lengths{};  // tokens: "min", "mean", "max" of training samples
   std::vector<CurvePoint> loss_curve{}, validation_curve{};
   std::optional<double> validation_accuracy_best{}, test_accuracy_best{}, test_accuracy_last{};
   std::map<std::string, double> metrics{};

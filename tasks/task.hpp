@@ -26,13 +26,18 @@ constexpr std::int32_t kNotScored = -1;  // a label that takes no part in loss a
 /// One sequence of its true length. Token ids are 0 .. vocab_size-1; there is no padding id.
 struct Sample {
   std::vector<std::int32_t> tokens;
-  std::vector<std::int32_t> second{};  // second input of a two-tower task
+  std::vector<std::int32_t> second{};  // the other document of a pair
   Matrix features{};                   // vectors in place of tokens [len, feature_dim]
   /// kSequenceLabel: one; kPositionLabels, kNodeLabels: one per position; kSequence: the target.
   std::vector<std::int32_t> labels;
   std::shared_ptr<const Edges> edges{};
   std::array<Index, 2> grid{};
 };
+
+/// Tokens of a sample, of both documents of a pair.
+inline Index token_count(const Sample& sample) {
+  return static_cast<Index>(sample.tokens.size() + sample.second.size());
+}
 
 /// A predictor that a score must beat to mean anything: "majority", "root operator".
 struct Baseline {
@@ -47,7 +52,9 @@ class Task {
   virtual Answer answer() const = 0;
   virtual Index vocab_size() const = 0;
   virtual Index num_classes() const = 0;
-  virtual Index max_len() const = 0;  // no sample is longer
+  virtual Index max_len() const = 0;  // no sample, no document of a pair is longer
+  /// Whether samples are pairs of documents with one label.
+  virtual bool pairs() const { return false; }
   virtual Index size(Split split) const = 0;
   virtual Sample sample(Split split, Index index) const = 0;
   /// Hash of what the samples are (generator version and options, or file contents), 16 hex digits.

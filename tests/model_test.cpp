@@ -7,6 +7,7 @@
 #include "harness/conformance/allocation_counter.hpp"
 #include "harness/model/heads.hpp"
 #include "harness/train/optimizer.hpp"
+#include "tests/expect_error.hpp"
 #include "tests/gradient_check.hpp"
 #include "tests/tiny_tasks.hpp"
 
@@ -19,10 +20,6 @@ Options model_with(const OptionTexts& texts) {
 
 const Variant& dense() {
   return Registry<Variant>::find("dense");
-}
-
-ModelShape shape_of(const Task& task) {
-  return {task.vocab_size(), task.num_classes(), task.max_len(), task.answer()};
 }
 
 /// A model with its buffers, on the heap of the test.
@@ -59,13 +56,14 @@ struct GradientCase {
   Answer answer;
   const char* dropout;
   Index max_len;
+  bool pairs = false;
 };
 
 class ModelGradient : public ::testing::TestWithParam<GradientCase> {};
 
 TEST_P(ModelGradient, IsTheDerivativeOfTheLoss) {
   const GradientCase& c = GetParam();
-  const ByHeart task(c.answer, 8, c.max_len);
+  const ByHeart task(c.answer, 8, c.max_len, c.pairs);
   OptionTexts options = kTiny;
   options["dropout"] = c.dropout;
   Instance it(c.counting ? counting_variant() : dense(), task, options);
@@ -96,7 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
                       GradientCase{"positions", false, Answer::kPositionLabels, "0", 12},
                       GradientCase{"dropout", false, Answer::kPositionLabels, "0.3", 12},
                       GradientCase{"long", false, Answer::kPositionLabels, "0.1", 150},
-                      GradientCase{"counting", true, Answer::kSequenceLabel, "0", 12}),
+                      GradientCase{"counting", true, Answer::kSequenceLabel, "0", 12},
+                      GradientCase{"pairs", false, Answer::kSequenceLabel, "0.2", 12, true},
+                      GradientCase{"long_pairs", false, Answer::kSequenceLabel, "0", 150, true},
+                      GradientCase{"counting_pairs", true, Answer::kSequenceLabel, "0", 12, true}),
     [](const auto& parameter) { return parameter.param.name; });
 
 TEST(Model, AddsToGradientsAndRepeatsBitForBit) {
@@ -138,6 +139,47 @@ TEST(Model, HasTheSameBitsOnAnyTeamEvenInOneLongSequence) {
   EXPECT_EQ(grads[0], grads[2]);
   EXPECT_EQ(evaluated[0], evaluated[2]);
   EXPECT_EQ(evaluated[0], losses[0]);  // without dropout both passes compute the same
+}
+
+/// The score of a pair from its parts: the mean of each document by itself, the head by hand.
+TEST(Model, APairIsScoredOnTheMeansOfItsDocuments) {
+  const ByHeart task(Answer::kSequenceLabel, 8, 40, true);
+  Instance it(dense(), task, kTiny);
+  Workers workers(1);
+  const Call call{.team = workers.team(), .key = RandomKey(3)};
+  const Sample sample = task.sample(Split::kTrain, 3);
+  ASSERT_NE(sample.tokens.size(), sample.second.size());
+  const auto loss_of = [&](const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) {
+    const Sample pair{.tokens = a, .second = b, .labels = sample.labels};
+    return it.model.forward(call, pair, it.values(), {}).loss;
+  };
+  const auto weight = std::ranges::find(it.model.parameters().entries(), "classifier.hidden.weight",
+                                        &ParameterLayout::Entry::name);
+  ASSERT_NE(weight, it.model.parameters().entries().end());
+  const auto [offset, rows, cols] = weight->slice;
+  ASSERT_EQ(rows, 4 * 12);
+  View all(it.weights.data() + offset, rows, cols);
+  // Only a * b counts: a pair and the same pair turned round score alike.
+  const Matrix kept = all;
+  all.row_slice(0, 24).setZero();
+  all.row_slice(36, 12).setZero();
+  EXPECT_NEAR(loss_of(sample.tokens, sample.second), loss_of(sample.second, sample.tokens), 1e-6);
+  // Only a - b counts: two equal documents score as any other two equal ones.
+  all.setZero();
+  all.row_slice(36, 12) = kept.bottomRows(12);
+  EXPECT_NEAR(loss_of(sample.tokens, sample.tokens), loss_of(sample.second, sample.second), 1e-6);
+  EXPECT_GT(std::abs(loss_of(sample.tokens, sample.second) - loss_of(sample.second, sample.tokens)),
+            1e-4);
+  // Only a counts, then only b.
+  for (const Index first : {0, 12}) {
+    all.setZero();
+    all.row_slice(first, 12) = kept.middleRows(first, 12);
+    const bool second_counts = first == 12;
+    EXPECT_EQ(loss_of(sample.tokens, sample.second) == loss_of(sample.tokens, {1, 2}),
+              !second_counts);
+    EXPECT_EQ(loss_of(sample.tokens, sample.second) == loss_of({1, 2}, sample.second),
+              second_counts);
+  }
 }
 
 TEST(Model, PreparedWeightsChangeNoBit) {
@@ -187,8 +229,10 @@ void give_each_room_for_all(std::span<Workspace> workspaces) {
 }
 
 TEST(Model, AllocatesNothingAfterTheFirstStep) {
-  const ByHeart task(Answer::kPositionLabels, 8, 200);
-  for (const char* name : {"dense", "blocked"}) {
+  const ByHeart positions(Answer::kPositionLabels, 8, 200);
+  const ByHeart pairs(Answer::kSequenceLabel, 8, 200, true);
+  for (const auto& [name, task] : {std::pair("dense", positions), std::pair("blocked", positions),
+                                   std::pair("blocked", pairs)}) {
     for (const Index threads : {1, 2}) {
       Instance it(Registry<Variant>::find(name), task, {{"dropout", "0.1"}});
       Optimizer optimizer(it.model.parameters(), Options("train", optimizer_options(), {}));
@@ -213,10 +257,10 @@ TEST(Model, AllocatesNothingAfterTheFirstStep) {
 }
 
 Index parameters_of(const std::string& variant, const OptionTexts& options, Index classes,
-                    Index max_len) {
+                    Index max_len, bool pairs = false) {
   const ChosenVariant chosen = choose_variant(variant);
   const Model model(chosen.variant, chosen.options, model_with(options),
-                    {.vocab_size = 16, .num_classes = classes, .max_len = max_len});
+                    {.vocab_size = 16, .num_classes = classes, .max_len = max_len, .pairs = pairs});
   return model.parameters().parameter_count();
 }
 
@@ -227,11 +271,13 @@ TEST(Model, HasTheParameterCountsOfTheTwoLayerSetup) {
   const OptionTexts image{{"vocab_rows", "512"}};
   EXPECT_EQ(parameters_of("dense", listops, 10, 2000), 209802);
   EXPECT_EQ(parameters_of("dense", text, 2, 4000), 370562);
+  EXPECT_EQ(parameters_of("dense", text, 2, 4000, true), 395138);
   EXPECT_EQ(parameters_of("dense", image, 10, 1024), 174986);
   EXPECT_EQ(parameters_of("dense", image, 2, 1024), 173954);
   const std::string linformer = "linformer[rank=256,sharing=model]";
   EXPECT_EQ(parameters_of(linformer, listops, 10, 2000), 1258378);
   EXPECT_EQ(parameters_of(linformer, text, 2, 4000), 2467714);
+  EXPECT_EQ(parameters_of(linformer, text, 2, 4000, true), 2492290);
   EXPECT_EQ(parameters_of(linformer, image, 10, 1024), 699274);
   EXPECT_EQ(parameters_of(linformer, image, 2, 1024), 698242);
 }
@@ -244,13 +290,14 @@ TEST(Model, RefusesWhatDoesNotFit) {
   EXPECT_THROW(make({{"dim", "10"}, {"heads", "4"}}, shape), Error);
   EXPECT_THROW(make({{"vocab_rows", "9"}}, shape), Error);
   EXPECT_THROW(make({{"position_rows", "19"}}, shape), Error);
-  ModelShape sequence = shape;
+  ModelShape sequence = shape, pairs = shape;
   sequence.answer = Answer::kSequence;
-  try {
-    make({}, sequence);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.failure(), Failure::kUnsupported);
+  pairs.answer = Answer::kPositionLabels;
+  pairs.pairs = true;
+  for (const ModelShape& unsupported : {sequence, pairs}) {
+    const auto error = error_of([&] { make({}, unsupported); });
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->failure(), Failure::kUnsupported);
   }
 }
 
@@ -267,6 +314,20 @@ TEST(Model, RefusesSamplesThatDoNotFit) {
   refuse(std::vector<std::int32_t>(13, 0));
   refuse({0, 7});
   refuse({-1});
+  const auto refuse_kind = [&](const Model& model, const Sample& sample, const char* message) {
+    const auto error = error_of([&] { model.forward(call, sample, it.values(), {}); });
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->failure(), Failure::kUnsupported);
+    EXPECT_STREQ(error->what(), message);
+  };
+  refuse_kind(it.model, {.tokens = {1}, .second = {1}, .labels = {0}},
+              "this model takes one sequence of tokens");
+  const Instance of_pairs(dense(), ByHeart(Answer::kSequenceLabel, 8, 12, true), kTiny);
+  refuse_kind(of_pairs.model, {.tokens = {1}, .labels = {0}},
+              "this model takes two sequences of tokens");
+  EXPECT_THROW(of_pairs.model.forward(call, {.tokens = {1}, .second = {7}, .labels = {0}},
+                                      of_pairs.values(), {}),
+               Error);
 }
 
 TEST(MultiHead, AttendsAcrossToAContext) {

@@ -150,8 +150,7 @@ TEST(Preset, PaperHasThePublishedSettingsOfListops) {
   EXPECT_EQ(task->size(Split::kTest), 2000);
   const Variant& blocked = Registry<Variant>::find("blocked");
   const Model built(blocked, Options("blocked", blocked.options, {}),
-                    Options("model", model_options(), model),
-                    {task->vocab_size(), task->num_classes(), task->max_len(), task->answer()});
+                    Options("model", model_options(), model), shape_of(*task));
   EXPECT_EQ(built.parameters().parameter_count(), 209'802);
   const Options training("train", train_options(), train);
   EXPECT_EQ(training.integer("batch"), 32);

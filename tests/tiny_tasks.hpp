@@ -9,13 +9,14 @@ namespace arena {
 /// Random tokens of several lengths with random labels, which can only be learnt by heart.
 class ByHeart final : public Task {
  public:
-  explicit ByHeart(Answer answer, Index count = 8, Index max_len = 12)
-      : answer_(answer), count_(count), max_len_(max_len) {}
+  explicit ByHeart(Answer answer, Index count = 8, Index max_len = 12, bool pairs = false)
+      : answer_(answer), count_(count), max_len_(max_len), pairs_(pairs) {}
 
   Answer answer() const override { return answer_; }
   Index vocab_size() const override { return 7; }
   Index num_classes() const override { return 3; }
   Index max_len() const override { return max_len_; }
+  bool pairs() const override { return pairs_; }
   Index size(Split) const override { return count_; }
   Sample sample(Split split, Index index) const override {
     // The splits are the same samples: the test is whether they are learnt at all.
@@ -31,6 +32,9 @@ class ByHeart final : public Task {
       const bool scored = !per_position || i % 2 == 0;
       sample.labels.push_back(scored ? static_cast<std::int32_t>(stream.below(3)) : kNotScored);
     }
+    for (Index i = 0; pairs_ && i <= (len * 3) % max_len_; ++i) {
+      sample.second.push_back(static_cast<std::int32_t>(stream.below(7)));
+    }
     return sample;
   }
   std::string dataset_hash() const override { return "by-heart"; }
@@ -40,6 +44,7 @@ class ByHeart final : public Task {
  private:
   Answer answer_;
   Index count_, max_len_;
+  bool pairs_;
 };
 
 /// Head that weighs all values alike, times a learnt factor and a buffer's; its statistics count

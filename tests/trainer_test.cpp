@@ -98,8 +98,8 @@ void expect_same_results(const Record& a, const Record& b) {
 }
 
 TEST_F(Trainer, LearnsEightExamplesByHeart) {
-  for (const Answer answer : {Answer::kSequenceLabel, Answer::kPositionLabels}) {
-    const ByHeart task(answer);
+  for (const ByHeart& task : {ByHeart(Answer::kSequenceLabel), ByHeart(Answer::kPositionLabels),
+                              ByHeart(Answer::kSequenceLabel, 8, 12, true)}) {
     OptionTexts options = kTrain;
     options["steps"] = "150";
     options["learning_rate"] = "1e-2";
@@ -113,8 +113,9 @@ TEST_F(Trainer, LearnsEightExamplesByHeart) {
 }
 
 TEST_F(Trainer, GivesTheSameBytesOnAnyNumberOfThreads) {
-  for (const Answer answer : {Answer::kSequenceLabel, Answer::kPositionLabels}) {
-    const ByHeart task(answer, 20, 90);
+  for (const ByHeart& task :
+       {ByHeart(Answer::kSequenceLabel, 20, 90), ByHeart(Answer::kPositionLabels, 20, 90),
+        ByHeart(Answer::kSequenceLabel, 20, 90, true)}) {
     const Record one = run(job_for(dense(), task), 1, path("1"));
     const Record two = run(job_for(dense(), task), 2, path("2"));
     const Record three = run(job_for(dense(), task), 3, path("3"));

@@ -52,6 +52,7 @@ StepBatch::StepBatch(const BenchShape& shape, bool with_edges) {
   vocab_size_ = task->vocab_size();
   num_classes_ = task->num_classes();
   max_len_ = task->max_len();
+  pairs_ = task->pairs();
   dataset_hash_ = task->dataset_hash();
   check(shape.batch <= task->size(Split::kTrain), "--batch={}: {} has {} training samples",
         shape.batch, chosen.label(), task->size(Split::kTrain));
@@ -60,18 +61,15 @@ StepBatch::StepBatch(const BenchShape& shape, bool with_edges) {
 
 Index StepBatch::tokens() const {
   Index tokens = 0;
-  for (const Sample& sample : samples_) tokens += static_cast<Index>(sample.tokens.size());
+  for (const Sample& sample : samples_) tokens += token_count(sample);
   return tokens;
 }
 
 std::map<std::string, double> StepBatch::lengths() const {
-  const auto by_length = [](const Sample& a, const Sample& b) {
-    return a.tokens.size() < b.tokens.size();
-  };
-  const auto [shortest, longest] = std::ranges::minmax_element(samples_, by_length);
-  return {{"min", static_cast<double>(shortest->tokens.size())},
+  const auto [shortest, longest] = std::ranges::minmax_element(samples_, {}, token_count);
+  return {{"min", static_cast<double>(token_count(*shortest))},
           {"mean", static_cast<double>(tokens()) / static_cast<double>(samples_.size())},
-          {"max", static_cast<double>(longest->tokens.size())}};
+          {"max", static_cast<double>(token_count(*longest))}};
 }
 
 TrainJob step_job(const BenchShape& shape, const BenchVariant& chosen, const StepBatch& batch) {
@@ -109,12 +107,15 @@ double step_flops(const BenchShape& shape, const BenchVariant& chosen, const Ste
   one.pass = Pass::kForward;
   double flops = 0;
   for (const Sample& sample : batch.samples()) {
-    one.length = static_cast<Index>(sample.tokens.size());
-    flops += per_sequence + per_token * static_cast<double>(one.length);
+    flops += per_sequence + per_token * static_cast<double>(token_count(sample));
     if (!variant.flops) continue;
-    Problem problem = bench_problem(one, chosen.options);
-    if (sample.edges) problem.edges = sample.edges->count();
-    flops += 3.5 * kStepLayers * variant.flops(problem);
+    for (const auto* document : {&sample.tokens, &sample.second}) {
+      if (document->empty()) continue;
+      one.length = static_cast<Index>(document->size());
+      Problem problem = bench_problem(one, chosen.options);
+      if (sample.edges) problem.edges = sample.edges->count();
+      flops += 3.5 * kStepLayers * variant.flops(problem);
+    }
   }
   return flops;
 }

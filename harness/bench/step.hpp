@@ -27,6 +27,7 @@ class StepBatch final : public Task {
   Index vocab_size() const override { return vocab_size_; }
   Index num_classes() const override { return num_classes_; }
   Index max_len() const override { return max_len_; }
+  bool pairs() const override { return pairs_; }
   Index size(Split split) const override {
     return split == Split::kTrain ? static_cast<Index>(samples_.size()) : 0;
   }
@@ -44,6 +45,7 @@ class StepBatch final : public Task {
 
  private:
   Index vocab_size_ = 0, num_classes_ = 0, max_len_ = 0;
+  bool pairs_ = false;
   std::string dataset_hash_;
   std::vector<Sample> samples_;
 };

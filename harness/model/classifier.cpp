@@ -16,138 +16,165 @@ enum Parameter : Index { kScale, kShift, kHiddenWeight, kHiddenBias, kOutWeight,
 
 }  // namespace
 
-/// What all blocks of one call share; d_x is empty in evaluation.
-struct Classifier::Pass {
-  Workspace& workspace;
-  ConstView x;
-  std::span<const std::int32_t> labels;
-  const ConstSlices& weights;
-  float loss_scale;
-  View d_x;
-  const Slices& grads;
-  ConstView hidden_transposed, out_transposed;
-
-  bool backward() const { return !d_x.empty(); }
+/// Those of both weights; empty in evaluation.
+struct Classifier::Transposes {
+  ConstView hidden, out;
 };
 
 std::vector<ParameterSpec> Classifier::specs() const {
   std::vector<ParameterSpec> specs = layer_norm_specs("norm", settings_.dim);
   for (const auto& part :
-       {linear_specs("classifier.hidden", settings_.dim, settings_.hidden, Init::xavier()),
+       {linear_specs("classifier.hidden", (settings_.pairs ? 4 : 1) * settings_.dim,
+                     settings_.hidden, Init::xavier()),
         linear_specs("classifier.out", settings_.hidden, settings_.num_classes, Init::xavier())}) {
     specs.insert(specs.end(), part.begin(), part.end());
   }
   return specs;
 }
 
-LossSum Classifier::run(const Team& team, ConstView x, std::span<const std::int32_t> labels,
-                        const Weights& weights, float loss_scale, std::span<std::uint8_t> right,
-                        View d_x, const Slices& grads) const {
-  Workspace& workspace = team.workspace();
-  const WorkspaceScope scope(workspace);
-  const auto transposed_if_needed = [&](Index parameter) {
-    return d_x.empty() ? ConstView() : transposed(workspace, weights, parameter);
-  };
-  const Pass pass{.workspace = workspace,
-                  .x = x,
-                  .labels = labels,
-                  .weights = weights.parameters,
-                  .loss_scale = loss_scale,
-                  .d_x = d_x,
-                  .grads = grads,
-                  .hidden_transposed = transposed_if_needed(kHiddenWeight),
-                  .out_transposed = transposed_if_needed(kOutWeight)};
-  return settings_.answer == Answer::kSequenceLabel ? score_sequence(pass, right)
-                                                    : score_positions(pass, right);
+Classifier::Transposes Classifier::transpose_weights(const Request& request) const {
+  if (!request.training) return {};
+  Workspace& workspace = request.team.workspace();
+  return {transposed(workspace, request.weights, kHiddenWeight),
+          transposed(workspace, request.weights, kOutWeight)};
 }
 
-/// Mean over positions of the normed rows, then one row through score().
-LossSum Classifier::score_sequence(const Pass& pass, std::span<std::uint8_t> right) const {
-  const Index len = pass.x.rows();
-  const View statistics = pass.workspace.matrix(len, 2);
-  const View rows = pass.workspace.matrix(kRowBlock, settings_.dim);
-  const View pooled = pass.workspace.matrix(1, settings_.dim);
-  const View d_pooled = pass.workspace.matrix(1, settings_.dim);
-  zero_rows(pooled);
-  for (Index first = 0; first < len; first += kRowBlock) {
-    const Index count = std::min(kRowBlock, len - first);
+LossSum Classifier::run(const Request& request, ConstView x, View d_x) const {
+  const WorkspaceScope scope(request.team.workspace());
+  if (settings_.answer == Answer::kPositionLabels) return score_positions(request, x, d_x);
+  const Pooled pooled = pool(request, x);
+  const LossSum sum = score(request, transpose_weights(request), pooled.mean, request.labels,
+                            request.right, pooled.d_mean);
+  if (request.training) pool_backward(request, x, pooled, d_x);
+  return sum;
+}
+
+/// Mean over positions of the normed rows.
+Classifier::Pooled Classifier::pool(const Request& request, ConstView x) const {
+  Workspace& workspace = request.team.workspace();
+  const Pooled pooled{.mean = workspace.matrix(1, settings_.dim),
+                      .d_mean = workspace.matrix(1, settings_.dim),
+                      .statistics = workspace.matrix(x.rows(), 2)};
+  const WorkspaceScope scope(workspace);
+  const View rows = workspace.matrix(kRowBlock, settings_.dim);
+  zero_rows(pooled.mean);
+  for (Index first = 0; first < x.rows(); first += kRowBlock) {
+    const Index count = std::min(kRowBlock, x.rows() - first);
     const View normed = rows.row_slice(0, count);
-    layer_norm(pass.x.row_slice(first, count), pass.weights[kScale], pass.weights[kShift],
-               settings_.norm_epsilon, normed, statistics.row_slice(first, count));
-    mean_pool_block(normed, len, pooled);
+    layer_norm(x.row_slice(first, count), request.weights.parameters[kScale],
+               request.weights.parameters[kShift], settings_.norm_epsilon, normed,
+               pooled.statistics.row_slice(first, count));
+    mean_pool_block(normed, x.rows(), pooled.mean);
   }
-  const LossSum sum = score(pass, pooled, pass.labels, right, pass.backward() ? d_pooled : View());
-  if (!pass.backward()) return sum;
-  for (Index first = 0; first < len; first += kRowBlock) {
-    const Index count = std::min(kRowBlock, len - first);
+  return pooled;
+}
+
+void Classifier::pool_backward(const Request& request, ConstView x, const Pooled& pooled,
+                               View d_x) const {
+  Workspace& workspace = request.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const View rows = workspace.matrix(kRowBlock, settings_.dim);
+  for (Index first = 0; first < x.rows(); first += kRowBlock) {
+    const Index count = std::min(kRowBlock, x.rows() - first);
     const View d_normed = rows.row_slice(0, count);
-    mean_pool_backward(d_pooled, len, d_normed);
-    layer_norm_backward(pass.x.row_slice(first, count), statistics.row_slice(first, count),
-                        pass.weights[kScale], d_normed, {}, pass.d_x.row_slice(first, count),
-                        pass.grads[kScale], pass.grads[kShift]);
+    mean_pool_backward(pooled.d_mean, x.rows(), d_normed);
+    layer_norm_backward(x.row_slice(first, count), pooled.statistics.row_slice(first, count),
+                        request.weights.parameters[kScale], d_normed, {},
+                        d_x.row_slice(first, count), request.grads[kScale], request.grads[kShift]);
   }
+}
+
+/// features = [a, b, a * b, a - b] of the means a and b, so
+/// d_a = d_1 + d_3 * b + d_4 and d_b = d_2 + d_3 * a - d_4.
+LossSum Classifier::run_pair(const Request& request, const Pooled& first,
+                             const Pooled& second) const {
+  const Index dim = settings_.dim;
+  Workspace& workspace = request.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const View features = workspace.matrix(1, 4 * dim);
+  const View d_features = workspace.matrix(1, 4 * dim);
+  const auto a = first.mean.row(0).array();
+  const auto b = second.mean.row(0).array();
+  features.column_slice(0, dim).row(0) = a;
+  features.column_slice(dim, dim).row(0) = b;
+  features.column_slice(2 * dim, dim).row(0) = a * b;
+  features.column_slice(3 * dim, dim).row(0) = a - b;
+  const LossSum sum = score(request, transpose_weights(request), features, request.labels,
+                            request.right, d_features);
+  if (!request.training) return sum;
+  const auto d = [&](Index part) {
+    return d_features.column_slice(part * dim, dim).row(0).array();
+  };
+  View(first.d_mean).row(0) = d(0) + d(2) * b + d(3);
+  View(second.d_mean).row(0) = d(1) + d(2) * a - d(3);
   return sum;
 }
 
 /// Scored positions only, gathered kRowBlock at a time.
-LossSum Classifier::score_positions(const Pass& pass, std::span<std::uint8_t> right) const {
-  const View gathered = pass.workspace.matrix(kRowBlock, settings_.dim);
-  const View normed = pass.workspace.matrix(kRowBlock, settings_.dim);
-  const View d_normed = pass.workspace.matrix(kRowBlock, settings_.dim);
-  const View statistics = pass.workspace.matrix(kRowBlock, 2);
+LossSum Classifier::score_positions(const Request& request, ConstView x, View d_x) const {
+  Workspace& workspace = request.team.workspace();
+  const ConstSlices& weights = request.weights.parameters;
+  const Transposes both = transpose_weights(request);
+  const View gathered = workspace.matrix(kRowBlock, settings_.dim);
+  const View normed = workspace.matrix(kRowBlock, settings_.dim);
+  const View d_normed = workspace.matrix(kRowBlock, settings_.dim);
+  const View statistics = workspace.matrix(kRowBlock, 2);
   std::array<Index, kRowBlock> position{};
   std::array<std::int32_t, kRowBlock> label{};
-  zero_rows(pass.d_x);
+  zero_rows(d_x);
   LossSum total;
   std::size_t scored = 0;
-  for (Index next = 0; next < pass.x.rows();) {
+  for (Index next = 0; next < x.rows();) {
     Index count = 0;
-    for (; next < pass.x.rows() && count < kRowBlock; ++next) {
-      if (pass.labels[static_cast<std::size_t>(next)] == kNotScored) continue;
+    for (; next < x.rows() && count < kRowBlock; ++next) {
+      if (request.labels[static_cast<std::size_t>(next)] == kNotScored) continue;
       position[static_cast<std::size_t>(count)] = next;
-      label[static_cast<std::size_t>(count)] = pass.labels[static_cast<std::size_t>(next)];
-      copy_rows(pass.x.row_slice(next, 1), gathered.row_slice(count++, 1));
+      label[static_cast<std::size_t>(count)] = request.labels[static_cast<std::size_t>(next)];
+      copy_rows(x.row_slice(next, 1), gathered.row_slice(count++, 1));
     }
     const View rows = gathered.row_slice(0, count);
-    layer_norm(rows, pass.weights[kScale], pass.weights[kShift], settings_.norm_epsilon,
+    layer_norm(rows, weights[kScale], weights[kShift], settings_.norm_epsilon,
                normed.row_slice(0, count), statistics.row_slice(0, count));
-    const LossSum sum = score(
-        pass, normed.row_slice(0, count), std::span(label).first(static_cast<std::size_t>(count)),
-        right.empty() ? right : right.subspan(scored, static_cast<std::size_t>(count)),
-        pass.backward() ? d_normed.row_slice(0, count) : View());
+    const auto size = static_cast<std::size_t>(count);
+    const LossSum sum =
+        score(request, both, normed.row_slice(0, count), std::span(label).first(size),
+              request.right.empty() ? request.right : request.right.subspan(scored, size),
+              d_normed.row_slice(0, count));
     total.loss += sum.loss;
     total.correct += sum.correct;
-    scored += static_cast<std::size_t>(count);
-    if (!pass.backward()) continue;
-    layer_norm_backward(rows, statistics.row_slice(0, count), pass.weights[kScale],
+    scored += size;
+    if (!request.training) continue;
+    layer_norm_backward(rows, statistics.row_slice(0, count), weights[kScale],
                         d_normed.row_slice(0, count), {}, d_normed.row_slice(0, count),
-                        pass.grads[kScale], pass.grads[kShift]);
+                        request.grads[kScale], request.grads[kShift]);
     for (Index i = 0; i < count; ++i) {
-      copy_rows(d_normed.row_slice(i, 1),
-                pass.d_x.row_slice(position[static_cast<std::size_t>(i)], 1));
+      copy_rows(d_normed.row_slice(i, 1), d_x.row_slice(position[static_cast<std::size_t>(i)], 1));
     }
   }
   return total;
 }
 
-/// Linear - ReLU - Linear - loss on at most kRowBlock rows of features, and back.
-LossSum Classifier::score(const Pass& pass, ConstView features,
+/// Linear - ReLU - Linear - loss on at most kRowBlock rows of features, and in training back.
+LossSum Classifier::score(const Request& request, const Transposes& transposed, ConstView features,
                           std::span<const std::int32_t> labels, std::span<std::uint8_t> right,
                           View d_features) const {
-  const WorkspaceScope scope(pass.workspace);
-  const View hidden = pass.workspace.matrix(features.rows(), settings_.hidden);
-  const View logits = pass.workspace.matrix(features.rows(), settings_.num_classes);
-  linear(features, pass.weights[kHiddenWeight], pass.weights[kHiddenBias], hidden);
+  Workspace& workspace = request.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const ConstSlices& weights = request.weights.parameters;
+  const Slices& grads = request.grads;
+  const View hidden = workspace.matrix(features.rows(), settings_.hidden);
+  const View logits = workspace.matrix(features.rows(), settings_.num_classes);
+  linear(features, weights[kHiddenWeight], weights[kHiddenBias], hidden);
   relu(hidden);
-  linear(hidden, pass.weights[kOutWeight], pass.weights[kOutBias], logits);
-  const LossSum sum = cross_entropy(logits, labels, pass.loss_scale, right);
-  if (d_features.empty()) return sum;
-  const View d_hidden = pass.workspace.matrix(features.rows(), settings_.hidden);
-  linear_backward_weights(hidden, logits, pass.grads[kOutWeight], pass.grads[kOutBias]);
-  linear_backward_input(logits, pass.out_transposed, d_hidden, Output::kOverwrite);
+  linear(hidden, weights[kOutWeight], weights[kOutBias], logits);
+  const LossSum sum = cross_entropy(logits, labels, request.loss_scale, right);
+  if (!request.training) return sum;
+  const View d_hidden = workspace.matrix(features.rows(), settings_.hidden);
+  linear_backward_weights(hidden, logits, grads[kOutWeight], grads[kOutBias]);
+  linear_backward_input(logits, transposed.out, d_hidden, Output::kOverwrite);
   relu_backward(hidden, d_hidden);
-  linear_backward_weights(features, d_hidden, pass.grads[kHiddenWeight], pass.grads[kHiddenBias]);
-  linear_backward_input(d_hidden, pass.hidden_transposed, d_features, Output::kOverwrite);
+  linear_backward_weights(features, d_hidden, grads[kHiddenWeight], grads[kHiddenBias]);
+  linear_backward_input(d_hidden, transposed.hidden, d_features, Output::kOverwrite);
   return sum;
 }
 

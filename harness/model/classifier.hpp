@@ -1,6 +1,7 @@
 #pragma once
 // What stands behind the last block: norm, then Linear - ReLU - Linear on the mean over positions
-// (a label for the sequence) or on each scored position, and the loss.
+// (a label for the sequence), on each scored position, or on [a, b, a * b, a - b] of the means of
+// two sequences, and the loss.
 
 #include "harness/layers/loss.hpp"
 #include "harness/model/feed_forward.hpp"
@@ -14,25 +15,47 @@ class Classifier {
     Index dim = 64, hidden = 128, num_classes = 2;
     float norm_epsilon = 1e-5F;
     Answer answer = Answer::kSequenceLabel;
+    bool pairs = false;
+  };
+
+  /// What all parts of one call share.
+  struct Request {
+    const Team& team;
+    std::span<const std::int32_t> labels;  // one, or one per position with kNotScored gaps
+    const Weights& weights;
+    float loss_scale = 1;
+    std::span<std::uint8_t> right{};  // if not empty, gets 1 or 0 per scored label
+    bool training = false;
+    const Slices& grads;  // in training, added to
+  };
+
+  /// The mean of one sequence, in the team's workspace.
+  struct Pooled {
+    View mean, d_mean;  // [1, dim]
+    View statistics;    // [len, 2]
   };
 
   explicit Classifier(const Settings& settings) : settings_(settings) {}
 
   std::vector<ParameterSpec> specs() const;
 
-  /// Scores x [len, dim] against labels (one, or one per position with kNotScored gaps). `right`,
-  /// if not empty, gets 1 or 0 per scored label. With `d_x` not empty, overwrites it with the
-  /// gradient of loss_scale * (sum of losses) and adds to grads.
-  LossSum run(const Team& team, ConstView x, std::span<const std::int32_t> labels,
-              const Weights& weights, float loss_scale, std::span<std::uint8_t> right, View d_x,
-              const Slices& grads) const;
+  /// Scores x [len, dim]. In training, overwrites d_x with the gradient of loss_scale * (sum of
+  /// losses) and adds to the gradients of the weights.
+  LossSum run(const Request& request, ConstView x, View d_x) const;
+
+  /// The same in parts, for two sequences: the mean of each, the score of both, which in training
+  /// writes both d_mean, and the way back to each x.
+  Pooled pool(const Request& request, ConstView x) const;
+  LossSum run_pair(const Request& request, const Pooled& first, const Pooled& second) const;
+  void pool_backward(const Request& request, ConstView x, const Pooled& pooled, View d_x) const;
 
  private:
-  struct Pass;
-  LossSum score_sequence(const Pass& pass, std::span<std::uint8_t> right) const;
-  LossSum score_positions(const Pass& pass, std::span<std::uint8_t> right) const;
-  LossSum score(const Pass& pass, ConstView features, std::span<const std::int32_t> labels,
-                std::span<std::uint8_t> right, View d_features) const;
+  struct Transposes;
+  Transposes transpose_weights(const Request& request) const;
+  LossSum score_positions(const Request& request, ConstView x, View d_x) const;
+  LossSum score(const Request& request, const Transposes& transposed, ConstView features,
+                std::span<const std::int32_t> labels, std::span<std::uint8_t> right,
+                View d_features) const;
 
   Settings settings_;
 };

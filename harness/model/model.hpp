@@ -1,5 +1,6 @@
 #pragma once
-// A whole model: token and position embedding, a stack of encoder layers, a classifier.
+// A whole model: token and position embedding, a stack of encoder layers, a classifier. Both
+// documents of a pair go through the same encoder.
 
 #include "harness/model/classifier.hpp"
 #include "harness/model/make.hpp"
@@ -15,7 +16,9 @@ struct ModelShape {
   Index num_classes = 0;
   Index max_len = 0;
   Answer answer = Answer::kSequenceLabel;
+  bool pairs = false;  // of documents, with one label
 };
+ModelShape shape_of(const Task& task);
 
 /// Flat buffers of the layouts parameters(), buffers() and statistics().
 struct ModelValues {
@@ -32,8 +35,8 @@ struct LossScale {
 };
 
 struct SampleScore {
-  double loss = 0;  // sum of cross-entropies over scored labels, unscaled
-  double auxiliary_loss = 0;
+  double loss = 0;            // sum of cross-entropies over scored labels, unscaled
+  double auxiliary_loss = 0;  // mean over the documents of a pair
   Index correct = 0;
 };
 
@@ -69,17 +72,23 @@ class Model {
  private:
   static constexpr std::size_t kMaxStreams = 8;
   struct Pass;
+  struct Document;
   struct Streams;
 
   void check_sample(const Sample& sample) const;
+  void check_tokens(std::span<const std::int32_t> tokens) const;
   SampleScore run(Pass& pass) const;
-  void run_layers(Pass& pass, Index layer, const Streams& in, const Streams& d_in) const;
+  void run_document(Pass& pass, const Document& document) const;
+  void run_layers(Pass& pass, const Document& document, Index layer, const Streams& in,
+                  const Streams& d_in) const;
+  void run_classifier(Pass& pass, const Document& document, ConstView x, View d_x) const;
   Weights layer_weights(const ModelValues& values, Index layer) const;
   std::span<const Index> stream_lengths(Index len, Index layer) const;
   void tabulate_lengths();
 
   Index dim_, num_layers_, max_len_, position_rows_, vocab_size_;
   double dropout_;
+  bool pairs_;
   std::unique_ptr<Encoder> encoder_;
   Classifier classifier_;
   ParameterLayout parameters_, buffers_, statistics_;

@@ -23,9 +23,7 @@ OptionTexts texts_of(const OptionValues& values, const std::string& prefix = "")
 std::string track_of(const Record& record, const TrainJob& job) {
   constexpr double kClosedTrack = 0.1;
   const Variant& dense = Registry<Variant>::find("dense");
-  const Model model(
-      dense, Options(dense.name, dense.options, {}), job.model,
-      {job.task.vocab_size(), job.task.num_classes(), job.task.max_len(), job.task.answer()});
+  const Model model(dense, Options(dense.name, dense.options, {}), job.model, shape_of(job.task));
   const auto of_dense = static_cast<double>(model.parameters().size());
   return std::abs(record.parameters.value_or(0) - of_dense) <= kClosedTrack * of_dense ? "closed"
                                                                                        : "open";
@@ -151,7 +149,8 @@ std::vector<Record> failed_records(const Unit& unit, const std::string& status,
 TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir) {
   try {
     const auto task = info.make({.data_dir = data_dir}, options);
-    return {.dataset_hash = task->dataset_hash(), .max_len = task->max_len()};
+    return {.dataset_hash = task->dataset_hash(),
+            .max_len = (task->pairs() ? 2 : 1) * task->max_len()};
   } catch (const Error& error) {
     if (error.failure() != Failure::kNoData) throw;
     return {};

@@ -37,7 +37,7 @@ std::vector<Record> failed_records(const Unit& unit, const std::string& status,
 /// unit will end as NO_DATA).
 struct TaskFacts {
   std::string dataset_hash;
-  Index max_len = 1;
+  Index max_len = 1;  // tokens of a sample at most
 };
 TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir);
 

@@ -35,12 +35,12 @@ void Batch::fill(const Task& task, EpochOrder& order, Index first, const Team& t
   scored_ = tokens_ = 0;
   for (const Sample& sample : samples_) {
     scored_ += count_scored(sample.labels);
-    tokens_ += static_cast<Index>(sample.tokens.size());
+    tokens_ += token_count(sample);
   }
   std::iota(by_length_.begin(), by_length_.end(), Index{0});
   std::ranges::sort(by_length_, [this](Index a, Index b) {
-    const std::size_t a_len = sample(a).tokens.size();
-    const std::size_t b_len = sample(b).tokens.size();
+    const Index a_len = token_count(sample(a));
+    const Index b_len = token_count(sample(b));
     return a_len != b_len ? a_len > b_len : a < b;
   });
 }

@@ -60,9 +60,7 @@ std::string why_unsupported(const Variant& variant, const Task& task) {
 Training::Training(const TrainJob& job, Workers& workers)
     : job_(job),
       team_(workers.team()),
-      model_(
-          job.variant, job.variant_options, job.model,
-          {job.task.vocab_size(), job.task.num_classes(), job.task.max_len(), job.task.answer()}),
+      model_(job.variant, job.variant_options, job.model, shape_of(job.task)),
       optimizer_(model_.parameters(), job.train),
       evaluate_every_(evaluation_interval(job)),
       validation_samples_(evaluation_samples(job)),
@@ -161,7 +159,7 @@ void Training::sum_shards() {
 
 void Training::note_batch() {
   for (Index i = 0; i < batch_.size(); ++i) {
-    const auto len = static_cast<Index>(batch_.sample(i).tokens.size());
+    const Index len = token_count(batch_.sample(i));
     if (len > state_.longest) {
       state_.longest = len;
       state_.longest_source = batch_.source(i);

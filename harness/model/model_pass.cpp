@@ -1,0 +1,187 @@
+// One sample's way through the model, forward and in training back.
+
+#include "harness/layers/dropout.hpp"
+#include "harness/layers/embedding.hpp"
+#include "harness/layers/rows.hpp"
+#include "harness/model/model.hpp"
+
+namespace arena {
+
+/// The matrices of all streams at one depth.
+struct Model::Streams {
+  std::array<View, kMaxStreams> views{};
+
+  static Streams take(Workspace& workspace, std::span<const Index> lengths, Index dim) {
+    return [&]<std::size_t... s>(std::index_sequence<s...>) {
+      return Streams{{(s < lengths.size() ? workspace.matrix(lengths[s], dim) : View())...}};
+    }
+    (std::make_index_sequence<kMaxStreams>());
+  }
+  std::array<ConstView, kMaxStreams> read_only() const {
+    return [&]<std::size_t... s>(std::index_sequence<s...>) {
+      return std::array<ConstView, kMaxStreams>{ConstView(views[s])...};
+    }
+    (std::make_index_sequence<kMaxStreams>());
+  }
+};
+
+/// What is read by the encoder at once: the sequence, or one document of a pair.
+struct Model::Document {
+  std::span<const std::int32_t> tokens;
+  RandomKey key;
+  float share = 1;                               // of the sample's auxiliary loss
+  const Classifier::Pooled* previous = nullptr;  // of the first document, behind the second
+};
+
+/// One sample on its way through the model; without grads, evaluation.
+struct Model::Pass {
+  const Call& call;
+  const Sample& sample;
+  const ModelValues& values;
+  LossScale scale{};
+  const ModelGrads* grads = nullptr;
+  std::span<std::uint8_t> right{};
+  SampleScore score{};
+
+  Slices grad_slices(std::span<const Slice> slices) const {
+    return grads ? Slices(grads->parameters.data(), slices) : Slices();
+  }
+};
+
+SampleScore Model::forward(const Call& call, const Sample& sample, const ModelValues& values,
+                           std::span<std::uint8_t> right) const {
+  Pass pass{.call = call, .sample = sample, .values = values, .right = right};
+  return run(pass);
+}
+
+SampleScore Model::forward_backward(const Call& call, const Sample& sample,
+                                    const ModelValues& values, const LossScale& scale,
+                                    const ModelGrads& grads) const {
+  Pass pass{.call = call, .sample = sample, .values = values, .scale = scale, .grads = &grads};
+  return run(pass);
+}
+
+SampleScore Model::run(Pass& pass) const {
+  check_sample(pass.sample);
+  run_document(pass,
+               {.tokens = pass.sample.tokens, .key = pass.call.key, .share = pairs_ ? 0.5F : 1.0F});
+  return pass.score;
+}
+
+void Model::run_document(Pass& pass, const Document& document) const {
+  Workspace& workspace = pass.call.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const auto len = static_cast<Index>(document.tokens.size());
+  const std::span<const Index> lengths = stream_lengths(len, 0);
+  const ConstSlices embedding(pass.values.parameters.data(), embedding_slices_);
+  const Dropout dropout(document.key.fold("embedding"), pass.grads ? dropout_ : 0, dim_);
+
+  const Streams in = Streams::take(workspace, lengths, dim_);
+  embed(document.tokens, embedding[0], embedding[1], in.views[0]);
+  dropout.apply(0, in.views[0]);
+  const Weights first_layer = layer_weights(pass.values, 0);
+  for (Index s = 1; s < encoder_->num_streams(); ++s) {
+    copy_rows(first_layer.parameters[encoder_->initial_stream(s)],
+              in.views[static_cast<std::size_t>(s)]);
+  }
+  if (!pass.grads) {
+    run_layers(pass, document, 0, in, Streams{});
+    return;
+  }
+  const Streams d_in = Streams::take(workspace, lengths, dim_);
+  run_layers(pass, document, 0, in, d_in);
+  const Slices d_embedding = pass.grad_slices(embedding_slices_);
+  dropout.apply(0, d_in.views[0]);
+  embed_backward(document.tokens, d_in.views[0], d_embedding[0], d_embedding[1]);
+  const Slices d_first_layer = pass.grad_slices(layer_parameters_[0]);
+  for (Index s = 1; s < encoder_->num_streams(); ++s) {
+    d_first_layer[encoder_->initial_stream(s)] += d_in.views[static_cast<std::size_t>(s)];
+  }
+}
+
+/// Layers from `layer` on, then the loss; on the way back the gradients. Recursion gives memory
+/// the order of a stack: what backward of a layer needs lies below that of the later layers.
+void Model::run_layers(Pass& pass, const Document& document, Index layer, const Streams& in,
+                       const Streams& d_in) const {
+  if (layer == num_layers_) {
+    run_classifier(pass, document, in.views[0], d_in.views[0]);
+    for (std::size_t s = 1; s < kMaxStreams; ++s) zero_rows(d_in.views[s]);
+    return;
+  }
+  const auto l = static_cast<std::size_t>(layer);
+  Workspace& workspace = pass.call.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const auto len = static_cast<Index>(document.tokens.size());
+  const auto streams = static_cast<std::size_t>(encoder_->num_streams());
+  const std::span<const Index> lengths = stream_lengths(len, layer);
+  const std::span<const Index> out_lengths = stream_lengths(len, layer + 1);
+
+  Call call = pass.call;
+  call.training = pass.grads != nullptr;
+  call.layer = layer;
+  call.key = document.key.fold(static_cast<std::uint64_t>(layer));
+  call.edges = pass.sample.edges.get();
+  call.grid = pass.sample.grid;
+  Streams out = Streams::take(workspace, out_lengths, dim_);
+  const auto inputs = in.read_only();
+  const Weights weights = layer_weights(pass.values, layer);
+  float auxiliary_loss = 0;
+  Extras extras{.auxiliary_loss = &auxiliary_loss};
+  if (!pass.grads) {
+    encoder_->forward(call, std::span(inputs).first(streams), ConstView(), weights,
+                      std::span(out.views).first(streams), nullptr, extras);
+    pass.score.auxiliary_loss += document.share * auxiliary_loss;
+    run_layers(pass, document, layer + 1, out, Streams{});
+    return;
+  }
+  extras.statistics = Slices(pass.grads->statistics.data(), layer_statistics_[l]);
+  Frame frame = Frame::carve(workspace, encoder_->footprint(lengths, 0, call).frame);
+  encoder_->forward(call, std::span(inputs).first(streams), ConstView(), weights,
+                    std::span(out.views).first(streams), &frame, extras);
+  pass.score.auxiliary_loss += document.share * auxiliary_loss;
+  const Streams d_out = Streams::take(workspace, out_lengths, dim_);
+  run_layers(pass, document, layer + 1, out, d_out);
+  const auto d_outputs = d_out.read_only();
+  std::array<View, kMaxStreams> d_inputs = d_in.views;
+  encoder_->backward(call, std::span(inputs).first(streams), ConstView(), weights,
+                     std::span(d_outputs).first(streams), document.share * pass.scale.auxiliary,
+                     frame, std::span(d_inputs).first(streams), View(),
+                     pass.grad_slices(layer_parameters_[l]));
+}
+
+/// Behind the last layer: the loss. A pair's first document waits here, with all that it saved, for
+/// the second one to go through the layers.
+void Model::run_classifier(Pass& pass, const Document& document, ConstView x, View d_x) const {
+  const Weights weights{ConstSlices(pass.values.parameters.data(), classifier_slices_),
+                        {},
+                        ConstSlices(pass.values.transposed.data(), classifier_slices_)};
+  const Slices grads = pass.grad_slices(classifier_slices_);
+  const Classifier::Request request{.team = pass.call.team,
+                                    .labels = pass.sample.labels,
+                                    .weights = weights,
+                                    .loss_scale = pass.scale.score,
+                                    .right = pass.right,
+                                    .training = pass.grads != nullptr,
+                                    .grads = grads};
+  const auto note = [&](const LossSum& sum) {
+    pass.score.loss = sum.loss;
+    pass.score.correct = sum.correct;
+  };
+  if (!pairs_) {
+    note(classifier_.run(request, x, d_x));
+    return;
+  }
+  const WorkspaceScope scope(pass.call.team.workspace());
+  const Classifier::Pooled pooled = classifier_.pool(request, x);
+  if (document.previous) {
+    note(classifier_.run_pair(request, *document.previous, pooled));
+  } else {
+    run_document(pass, {.tokens = pass.sample.second,
+                        .key = document.key.fold("second"),
+                        .share = document.share,
+                        .previous = &pooled});
+  }
+  if (pass.grads) classifier_.pool_backward(request, x, pooled, d_x);
+}
+
+}  // namespace arena
