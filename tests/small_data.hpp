@@ -38,6 +38,19 @@ inline void write_reviews(const std::string& folder, int count) {
   }
 }
 
+/// `count` pairs of papers, every other one with a citation.
+inline std::string paper_pairs(int count, const std::string& part) {
+  std::string rows;
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i / 4);
+    rows += i % 2 == 0 ? "1.0\tP" : "0.0\tP";
+    rows += number + "\tQ" + number + "\tpaper " + number + " of " + part + "\ta reply to ";
+    rows +=
+        (i % 2 == 0 ? number : "nothing") + std::string(static_cast<std::size_t>(i), '.') + "\n";
+  }
+  return rows;
+}
+
 /// A data folder with a part of every data set, for `partial=true`.
 inline const std::string& small_data_dir() {
   static const TemporaryFolder folder;
@@ -46,6 +59,9 @@ inline const std::string& small_data_dir() {
     write_file(cifar + "data_batch_1.bin", cifar10_records(100, 1));
     write_file(cifar + "test_batch.bin", cifar10_records(30, 2));
     write_reviews(folder.path(), 40);
+    for (const char* part : {"train", "eval", "test"}) {
+      write_file(folder.path() + "/tsv_data/new_aan_pairs." + part + ".tsv", paper_pairs(50, part));
+    }
     return true;
   }();
   static_cast<void>(written);

@@ -73,6 +73,7 @@ struct PeerGroup::Row {
 PeerGroup::PeerGroup(const BenchGroup& group, const BenchInputs* tensors, const StepBatch* batch)
     : group_(group) {
   if (group.peers.empty()) return;
+  check(!batch || !batch->pairs(), "--against: no other package has a row for pairs of documents");
   folder_ = make_folder();
   reference_ = batch ? make_step_reference(group.shape, *batch)
                      : make_kernel_reference(group.shape, *tensors);
