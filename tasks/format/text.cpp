@@ -75,7 +75,9 @@ std::string excerpt(std::span<const std::int32_t> bytes) {
 void check_utf8(std::string_view text, const std::string& where) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t bytes = character_bytes(text.substr(at));
-    check(bytes > 0, "{}: byte {} is not UTF-8: {}", where, at + 1, shown(text.substr(at, 4)));
+    if (bytes == 0) {
+      fail("{}: byte {} is not UTF-8: {}", where, at + 1, shown(text.substr(at, 4)));
+    }
     at += bytes;
   }
 }
