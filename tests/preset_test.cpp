@@ -11,6 +11,7 @@
 #include "harness/train/trainer.hpp"
 #include "tasks/task.hpp"
 #include "tests/expect_error.hpp"
+#include "tests/small_data.hpp"
 
 namespace arena {
 namespace {
@@ -134,33 +135,55 @@ TEST(Preset, EveryBuiltInPresetCanBePlanned) {
   }
 }
 
-/// The settings of Nyströmformer's code for ListOps; its dense model has 209,802 parameters.
-TEST(Preset, PaperHasThePublishedSettingsOfListops) {
-  const std::vector<Unit> units = plan_units(
-      select(find_preset("paper"), {.variants = {"blocked"}, .tasks = {"listops"}, .seeds = {0}}),
-      "");
+/// One task with the settings of Nyströmformer's code, and what its dense model has of parameters.
+struct Published {
+  const char* task;
+  Index parameters, batch, steps, warmup;
+};
+
+/// A task whose data is here, or a tiny part of it: its shape is the same.
+std::unique_ptr<Task> task_of(const Unit& unit) {
+  const TaskInfo& info = Registry<TaskInfo>::find(unit.task);
+  OptionTexts options;
+  for (const auto& [name, value] : unit.task_options) options[name] = option_text(value);
+  if (options.contains("partial")) options["partial"] = "true";
+  return info.make({.data_dir = small_data_dir()}, Options(info.name, info.options, options));
+}
+
+class Paper : public testing::TestWithParam<Published> {};
+INSTANTIATE_TEST_SUITE_P(All, Paper,
+                         testing::Values(Published{"listops", 209'802, 32, 5000, 1000},
+                                         Published{"text", 370'562, 32, 20'000, 8000},
+                                         Published{"retrieval", 395'138, 32, 30'000, 800},
+                                         Published{"image", 174'986, 256, 35'000, 175}),
+                         [](const auto& parameter) { return parameter.param.task; });
+
+TEST_P(Paper, HasThePublishedSettings) {
+  const Published& published = GetParam();
+  const std::vector<Unit> units =
+      plan_units(select(find_preset("paper"),
+                        {.variants = {"blocked"}, .tasks = {published.task}, .seeds = {0}}),
+                 "");
   ASSERT_EQ(units.size(), 1U);  // no grid of learning rates
-  const OptionValues& settings = units[0].settings;
   OptionTexts model, train;
-  for (const auto& [name, value] : settings) {
+  for (const auto& [name, value] : units[0].settings) {
     (name.starts_with("model.") ? model : train)[name.substr(6)] = option_text(value);
   }
-  const TaskInfo& info = Registry<TaskInfo>::find("listops");
-  const auto task = info.make({}, Options("listops", info.options, {}));
-  EXPECT_EQ(task->size(Split::kTest), 2000);
+  const auto task = task_of(units[0]);
   const Variant& blocked = Registry<Variant>::find("blocked");
   const Model built(blocked, Options("blocked", blocked.options, {}),
                     Options("model", model_options(), model), shape_of(*task));
-  EXPECT_EQ(built.parameters().parameter_count(), 209'802);
+  EXPECT_EQ(built.parameters().parameter_count(), published.parameters);
   const Options training("train", train_options(), train);
-  EXPECT_EQ(training.integer("batch"), 32);
-  EXPECT_EQ(training.integer("steps"), 5000);
+  EXPECT_EQ(training.integer("batch"), published.batch);
+  EXPECT_EQ(training.integer("steps"), published.steps);
+  EXPECT_EQ(training.real("weight_decay"), 0);
   const Schedule schedule(training);
   EXPECT_DOUBLE_EQ(schedule.learning_rate(0), 4e-6);
-  EXPECT_DOUBLE_EQ(schedule.learning_rate(999), 1e-4);
-  EXPECT_NEAR(schedule.learning_rate(4999), 4e-10, 1e-18);
+  EXPECT_DOUBLE_EQ(schedule.learning_rate(published.warmup - 1), 1e-4);
+  EXPECT_NEAR(schedule.learning_rate(published.steps - 1), 4e-10, 1e-18);
   EXPECT_DOUBLE_EQ(schedule.beta1(0), 0.95);
-  EXPECT_DOUBLE_EQ(schedule.beta1(999), 0.85);
+  EXPECT_DOUBLE_EQ(schedule.beta1(published.warmup - 1), 0.85);
 }
 
 }  // namespace
