@@ -1,10 +1,13 @@
 // CIFAR-10 files and the task made of them.
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include "expect_error.hpp"
 #include "small_data.hpp"
 #include "tasks/format/cifar10.hpp"
+#include "tasks/format/data_folder.hpp"
+#include "tasks/format/labelled_set.hpp"
 #include "tasks/task.hpp"
 
 namespace arena {
@@ -109,6 +112,29 @@ TEST(Image, ASubsetIsToldAndOnlyTakenWhenAskedFor) {
   EXPECT_EQ(task->size(Split::kTrain), 90);
   EXPECT_EQ(task->size(Split::kValidation), 10);
   EXPECT_EQ(task->size(Split::kTest), 30);
+}
+
+TEST(Image, MoreThanTheDataSetAndNothingAreRefused) {
+  const PartCount more[] = {{"test images", 10'001, 10'000}};
+  EXPECT_ERROR(is_subset("image", "here", more, true),
+               "image: 'here' has 10001 test images, more than the 10000 of the data set");
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() + "/cifar-10-batches-bin");
+  const auto error = error_of([&] { make_image(folder.path(), {{"partial", "true"}}); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->failure(), Failure::kNoData);
+  EXPECT_STREQ(
+      error->what(),
+      ("image: '" + folder.path() + "/cifar-10-batches-bin' has no training images").c_str());
+}
+
+TEST(DataFolder, IsThatOfTheEnvironmentOrTheCache) {
+  ASSERT_EQ(::setenv("ARENA_DATA", small_data_dir().c_str(), 1), 0);
+  EXPECT_EQ(default_data_dir(), small_data_dir());
+  EXPECT_EQ(make_image("", {{"partial", "true"}})->size(Split::kTest), 30);
+  ASSERT_EQ(::setenv("ARENA_DATA", "", 1), 0);
+  ASSERT_EQ(::setenv("HOME", "/home/someone", 1), 0);
+  EXPECT_EQ(default_data_dir(), "/home/someone/.cache/arena");
 }
 
 TEST(Image, TheWholeSetIsSplitAsPublished) {

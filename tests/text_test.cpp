@@ -10,6 +10,7 @@
 #include "expect_error.hpp"
 #include "small_data.hpp"
 #include "tasks/format/imdb.hpp"
+#include "tasks/format/labelled_set.hpp"
 #include "tasks/task.hpp"
 
 namespace arena {
@@ -127,6 +128,18 @@ TEST(Text, AnExcerptEndsWithAWholeCharacter) {
   EXPECT_EQ(excerpt_of(full + "y"), full + " ... (401 bytes)");
   EXPECT_EQ(excerpt_of(std::string(398, 'x') + "\xE2\x82\xAC"),
             std::string(398, 'x') + " ... (401 bytes)");
+}
+
+TEST(HeldOut, IsTheTenthOfEachClassWithTheSmallestHashesAndAllCopies) {
+  // Class 0: 11 examples, so 2 of them, and both have hash 3, as has a third one. Class 1: 4, so 1.
+  const std::vector<std::uint64_t> hashes{9, 3, 12, 3, 8, 3, 7, 20, 21, 22, 23, 5, 3, 4, 6};
+  const std::vector<std::int32_t> labels{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1};
+  std::vector<std::size_t> held;
+  const std::vector<bool> result = held_out(hashes, labels);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (result[i]) held.push_back(i);
+  }
+  EXPECT_EQ(held, (std::vector<std::size_t>{1, 3, 5, 12}));
 }
 
 /// Reviews that only their letters tell apart, some of them twice.

@@ -26,7 +26,9 @@ bool is_subset(const std::string& task, const std::string& place, std::span<cons
                bool accepted) {
   bool subset = false;
   for (const auto& [part, found, official] : parts) {
-    check(found > 0, "{}: '{}' has no {}", task, place, part);
+    if (found == 0) {
+      throw Error(fmt::format("{}: '{}' has no {}", task, place, part), Failure::kNoData);
+    }
     check(found <= official, "{}: '{}' has {} {}, more than the {} of the data set", task, place,
           found, part, official);
     if (found == official) continue;

@@ -66,7 +66,7 @@ struct PartCount {
 };
 
 /// Whether some part has fewer examples than the official set. Throws Error naming `place` where
-/// one has more or none, and, unless `accepted`, with Failure::kNoData on a subset.
+/// one has more, and with Failure::kNoData where one has none and, unless `accepted`, on a subset.
 bool is_subset(const std::string& task, const std::string& place, std::span<const PartCount> parts,
                bool accepted);
 
