@@ -63,7 +63,7 @@ hash_of(engine ${s}/variants/*.hpp ${s}/variants/engine/* ${s}/harness/core/* ${
   ${s}/harness/model/*)
 set(h ${s}/harness)
 hash_of(train ${h}/train/batch* ${h}/train/evaluation* ${h}/train/optimizer* ${h}/train/train*
-  ${s}/tasks/*.hpp ${s}/tasks/format/*)
+  ${s}/tasks/*.hpp ${s}/tasks/*/*)
 hash_of(bench ${h}/bench/* ${h}/peers/* ${h}/machine/meter* ${h}/train/batch* ${h}/train/optimizer*
   ${h}/train/training*)
 string(CONCAT lines "      {\"engine\", \"${engine}\"},\n" "      {\"train\", \"${train}\"},\n"
