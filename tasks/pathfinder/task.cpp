@@ -5,6 +5,7 @@
 #include "tasks/format/labelled_set.hpp"
 #include "tasks/pathfinder/generated.hpp"
 #include "tasks/pathfinder/markers.hpp"
+#include "tasks/pathfinder/official.hpp"
 
 namespace arena {
 namespace {
@@ -118,12 +119,16 @@ std::vector<OptionSpec> pathfinder_data_options() {
 
 std::unique_ptr<Task> make_pathfinder(const PathfinderChoice& choice, const TaskSetup& setup,
                                       const Options& options) {
-  check(!options.on("partial"), "{}: partial=true is for data=official; examples=N makes fewer",
-        choice.task);
-  return std::make_unique<GeneratedPathfinder>(
-      choice, setup.data_dir,
-      GeneratedPathfinder::Extent{options.integer("examples"),
-                                  static_cast<std::uint64_t>(options.integer("data_seed"))});
+  const GeneratedPathfinder::Extent extent{
+      options.integer("examples"), static_cast<std::uint64_t>(options.integer("data_seed"))};
+  const bool partial = options.on("partial");
+  if (options.text("data") == "generated") {
+    check(!partial, "{}: partial=true is for data=official; examples=N makes fewer", choice.task);
+    return std::make_unique<GeneratedPathfinder>(choice, setup.data_dir, extent);
+  }
+  check(extent.examples == kExamples && extent.data_seed == 0,
+        "{}: examples and data_seed are for data=generated", choice.task);
+  return std::make_unique<OfficialPathfinder>(choice, setup.data_dir, partial);
 }
 
 }  // namespace arena
