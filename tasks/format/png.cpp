@@ -70,6 +70,7 @@ void read_gray_png(std::string_view file, const std::string& where, Index side,
   Reader reader{.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &input, stop, ignore_warning)};
   check(reader.png != nullptr, "libpng does not start: its headers are of another version");
   reader.info = png_create_info_struct(reader.png);
+  png_set_crc_action(reader.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
   png_set_read_fn(reader.png, &input, take_bytes);
   const bool whole = reader.info != nullptr && read_image(reader, side, pixels.data());
   png_destroy_read_struct(&reader.png, &reader.info, nullptr);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "harness/core/hash.hpp"
@@ -89,13 +90,12 @@ void check_images(PathfinderFiles& files, const std::vector<std::string>& where,
     lit[at] = std::ranges::count_if(pixels, [](std::uint8_t byte) { return byte > 0; });
     files.images[at].content_hash = fnv1a(std::span<const std::uint8_t>(pixels));
   });
+  const auto pixels = static_cast<double>(lit.size()) * static_cast<double>(side * side);
+  files.lit = static_cast<double>(std::accumulate(lit.begin(), lit.end(), Index{0})) / pixels;
   files.content_hash = kFnvStart;
-  for (std::size_t i = 0; i < files.images.size(); ++i) {
-    const PackedImage& image = files.images[i];
+  for (const PackedImage& image : files.images) {
     const std::uint64_t content[] = {image.content_hash, static_cast<std::uint64_t>(image.label)};
     files.content_hash = fnv1a(std::span<const std::uint64_t>(content), files.content_hash);
-    files.lit += static_cast<double>(lit[i]) / static_cast<double>(side * side) /
-                 static_cast<double>(lit.size());
   }
 }
 
