@@ -169,8 +169,8 @@ TEST(PathfinderGenerator, DiscsAreAtEndsOfOneContourOrOfTwo) {
   for (Index i = 0; i < 200; ++i) {
     RandomStream stream = stream_for(i);
     const PathfinderScene scene = generator.draw(stream);
-    for (const std::size_t label : {0, 1}) {
-      for (const std::size_t from : {0, 1}) {
+    for (const std::size_t label : {0U, 1U}) {
+      for (const std::size_t from : {0U, 1U}) {
         const auto image =
             generator.render(scene, static_cast<Index>(label), static_cast<Index>(from));
         const std::size_t to = label == 1 ? from : 1 - from;

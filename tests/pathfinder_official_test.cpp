@@ -161,7 +161,7 @@ class PathfinderSet : public testing::Test {
 TEST_F(PathfinderSet, FolderAndTarAreAlike) {
   write_folder();
   const PathfinderFiles unpacked = read_pathfinder_files(folder(), 32, kHard);
-  std::ranges::rotate(members_, members_.end() - 1);
+  std::rotate(members_.begin(), members_.end() - 1, members_.end());
   const PathfinderFiles packed = read();
   EXPECT_EQ(unpacked.content_hash, packed.content_hash);
   ASSERT_EQ(packed.images.size(), 60U);

@@ -81,8 +81,8 @@ void Brush::find_ring() {
     ring_.push_back({static_cast<Index>(std::floor(radius * std::sin(angle))),
                      static_cast<Index>(std::floor(radius * std::cos(angle)))});
   }
-  std::ranges::sort(ring_);
-  ring_.erase(std::ranges::unique(ring_).begin(), ring_.end());
+  std::sort(ring_.begin(), ring_.end());
+  ring_.erase(std::unique(ring_.begin(), ring_.end()), ring_.end());
   for (const PixelAt step : ring_) {
     const double angle = std::atan2(static_cast<double>(step.y), static_cast<double>(step.x));
     directions_.push_back(make_direction(angle));

@@ -37,7 +37,7 @@ class Brush {
 
   /// Pixels on a circle of paddle length and margin, as steps from its middle.
   std::span<const PixelAt> ring() const { return ring_; }
-  Index ring_direction(Index i) const { return kSeedAngles + i; }
+  static constexpr Index ring_direction(Index i) { return kSeedAngles + i; }
   /// The patch of a paddle that comes in from ring pixel i towards the middle.
   Index inward_patch(Index i) const { return inward_[static_cast<std::size_t>(i)]; }
   /// How readily a contour goes on from a direction to each ring pixel: 1 straight on, 0 never.

@@ -10,7 +10,9 @@ namespace arena {
 
 struct PixelAt {
   Index y = 0, x = 0;
-  auto operator<=>(const PixelAt&) const = default;
+  bool operator==(const PixelAt&) const = default;
+  /// Reading order.
+  bool operator<(const PixelAt& other) const { return y != other.y ? y < other.y : x < other.x; }
 };
 
 /// Bytes [rows, cols], row-major, at first 0.

@@ -109,7 +109,7 @@ void PixelSet::add_reaching(const PixelSet& other, std::span<const PixelAt> step
 }
 
 std::uint64_t PixelSet::outside(Index y, Index word) const {
-  const Index left = side_ - 64 * word;  // columns from this word on
+  const auto left = static_cast<unsigned>(side_ - 64 * word);  // columns from this word on
   const std::uint64_t valid = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
   return ~rows_[static_cast<std::size_t>(y)][static_cast<std::size_t>(1 + word)] & valid;
 }

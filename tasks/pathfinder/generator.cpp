@@ -1,6 +1,7 @@
 #include "tasks/pathfinder/generator.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace arena {
 namespace {
@@ -68,7 +69,7 @@ std::vector<std::uint8_t> PathfinderGenerator::render(const PathfinderScene& sce
   const double scale = kWhite / (high - low);
   std::vector<std::uint8_t> bytes(image.size());
   std::ranges::transform(image, bytes.begin(), [low = low, scale](double value) {
-    return static_cast<std::uint8_t>((value - low) * scale + 0.5);
+    return static_cast<std::uint8_t>(std::floor((value - low) * scale + 0.5));
   });
   return bytes;
 }

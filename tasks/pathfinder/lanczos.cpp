@@ -19,7 +19,9 @@ LanczosTaps taps_of(Index in, Index out, Index i) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
   const double stretch = std::max(scale, 1.0);
   const double centre = (static_cast<double>(i) + 0.5) * scale;
-  const auto edge = [&](double offset) { return static_cast<Index>(centre + offset + 0.5); };
+  const auto edge = [&](double offset) {
+    return static_cast<Index>(std::trunc(centre + offset + 0.5));
+  };
   LanczosTaps taps{.first = std::max(Index{0}, edge(-kLobes * stretch))};
   const Index end = std::min(in, edge(kLobes * stretch));
   std::vector<double> weights;

@@ -25,7 +25,9 @@ double distance(PixelAt a, PixelAt b) {
 struct Brightness {
   int darkest = 1;
   int sum = 0;
-  auto operator<=>(const Brightness&) const = default;
+  bool operator>(const Brightness& other) const {
+    return darkest != other.darkest ? darkest > other.darkest : sum > other.sum;
+  }
 };
 
 class DiscFinder {
@@ -42,7 +44,7 @@ class DiscFinder {
       for (Index x = 0; x < shape_.side; ++x) {
         if (byte_at({y, x}) < best.darkest || !accept(PixelAt{y, x})) continue;
         const Brightness found = brightness({y, x}, best.darkest);
-        if (found <= best) continue;
+        if (!(found > best)) continue;
         best = found;
         place = {y, x};
       }

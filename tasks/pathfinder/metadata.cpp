@@ -95,7 +95,7 @@ StringArray parse_array(std::string_view file, const std::string& where) {
   constexpr std::size_t kLengthAt = kVersionAt + 2;
   check(file.size() > kLengthAt + 4, "{}: {} bytes, cut off in the NumPy header", where,
         file.size());
-  const int version = file[kVersionAt];
+  const int version = static_cast<unsigned char>(file[kVersionAt]);
   check(version >= 1 && version <= 3, "{}: NumPy format {}, expected 1 to 3", where, version);
   const std::size_t length_bytes = version == 1 ? 2 : 4;
   std::size_t length = 0;
@@ -157,6 +157,7 @@ std::vector<PathfinderRow> parse_pathfinder_metadata(std::string_view file,
       file.starts_with(kMagic) ? array_rows(file, where) : text_rows(file);
   check(!all.empty(), "{}: no rows", where);
   std::vector<PathfinderRow> rows;
+  rows.reserve(all.size());
   for (const Fields& fields : all) {
     rows.push_back(row_of(fields, fmt::format("{}, row {}", where, rows.size()), contour_length));
   }
