@@ -41,6 +41,7 @@ const Register<TaskInfo> kPathfinder{{
                                   .difficulty = difficulty_of(chosen.text("difficulty"))},
                                  setup, chosen);
         },
+    .label_option = "data",
 }};
 
 }  // namespace

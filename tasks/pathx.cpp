@@ -19,6 +19,7 @@ const Register<TaskInfo> kPathX{{
               {.task = "pathx", .side = 128, .difficulty = PathfinderDifficulty::kHard}, setup,
               chosen);
         },
+    .label_option = "data",
 }};
 
 }  // namespace

@@ -50,6 +50,12 @@ TEST(Pathfinder, PathXIsSize128Hard) {
   EXPECT_EQ(pathx->dataset_hash(), hard->dataset_hash());
 }
 
+TEST(Pathfinder, TablesNeverShowGeneratedImagesUnderTheNameOfTheRelease) {
+  for (const std::string& name : {std::string("pathfinder"), std::string("pathx")}) {
+    EXPECT_EQ(Registry<TaskInfo>::find(name).label_option, "data");
+  }
+}
+
 TEST(Pathfinder, EveryChoiceIsInTheHash) {
   const std::vector<OptionTexts> choices = {
       {}, {{"size", "64"}}, {{"difficulty", "easy"}}, {{"data_seed", "1"}}, {{"examples", "1000"}}};
