@@ -134,13 +134,14 @@ void add_notes(const RecordSet& set, Tables& tables) {
   for (const std::string& note : left_out_notes(set)) notes.push_back(note);
   const std::vector<std::string> options = set.labels.options_in_full();
   if (!options.empty()) notes.push_back(fmt::format("Options: {}.", fmt::join(options, "; ")));
-  std::set<std::string> failures;
+  std::set<std::string> reasons;
   for (const Record& record : set.records) {
     if (record.error.empty()) continue;
-    failures.insert(
-        fmt::format("{}: {}: {}", record.status, set.labels.variant(record), record.error));
+    const std::string where = record.kind == "train" ? " on " + set.labels.task(record) : "";
+    reasons.insert(fmt::format("{}: {}{}: {}", record.status, set.labels.variant(record), where,
+                               record.error));
   }
-  notes.insert(notes.end(), failures.begin(), failures.end());
+  notes.insert(notes.end(), reasons.begin(), reasons.end());
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ struct TableRequest {
 std::vector<std::string> view_names();
 
 /// The table as text with what must be said under it: machine, stale records, too few seeds,
-/// partial data, failures. Of records with the same id and machine the newest counts. `filter` is
-/// searched in "VARIANT[OPTIONS] TASK[OPTIONS] KIND SHAPE STATUS" of each record. Throws Error on
-/// an unknown view, format or column, a bad expression, or when no record is left.
+/// partial data, why records are not OK. Of records with the same id and machine the newest counts.
+/// `filter` is searched in "VARIANT[OPTIONS] TASK[OPTIONS] KIND SHAPE STATUS" of each record.
+/// Throws Error on an unknown view, format or column, a bad expression, or when no record is left.
 std::string table(std::span<const Record> records, const TableRequest& request);
 
 }  // namespace arena

@@ -33,7 +33,7 @@ std::vector<Record> records() {
                           timing("local", 512, 3.25), timing("dense", 512, 13),
                           training("local", 0, 0.11), training("local", 1, 0.13),
                           training("dense", 0, 0.98), training("dense", 1, 1.0)};
-  all[4].status = "NOT_LEARNED";
+  all[4].status = "NOT_LEARNED", all[4].error = "11 % is not above 12.5 %";
   return all;
 }
 
@@ -65,6 +65,7 @@ local       12.0 ± 1.4 (1 of 2 NOT_LEARNED)
 
 Machine: Test CPU, 2 cores, x86-64-v3.
 2 seeds: with fewer than 5, nothing is claimed about seeds.
+NOT_LEARNED: local on recall: 11 % is not above 12.5 %
 )";
 
 TEST(Table, SummaryForATerminal) {
@@ -88,6 +89,7 @@ TEST(Table, Markdown) {
 
 - Machine: Test CPU, 2 cores, x86-64-v3.
 - 2 seeds: with fewer than 5, nothing is claimed about seeds.
+- NOT_LEARNED: local on recall: 11 % is not above 12.5 %
 )");
 }
 
@@ -106,6 +108,7 @@ local & 2 & 12.0 $\pm$ 1.4 (1 of 2 NOT\_LEARNED) \\
 
 \noindent{\footnotesize Machine: Test CPU, 2 cores, x86-64-v3.}\par
 \noindent{\footnotesize 2 seeds: with fewer than 5, nothing is claimed about seeds.}\par
+\noindent{\footnotesize NOT\_LEARNED: local on recall: 11 \% is not above 12.5 \%}\par
 )");
 }
 
@@ -117,6 +120,7 @@ dense,2,99.0,1.4,
 local,2,12.0,1.4,1 of 2 NOT_LEARNED
 # Machine: Test CPU, 2 cores, x86-64-v3.
 # 2 seeds: with fewer than 5, nothing is claimed about seeds.
+# NOT_LEARNED: local on recall: 11 % is not above 12.5 %
 )");
 }
 

@@ -1,5 +1,6 @@
 #include "harness/train/trainer.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -241,10 +242,29 @@ TEST_F(Trainer, SaysWhenNothingWasLearned) {
   options["learning_rate"] = "0";
   const Record record = run(job_for(dense(), task, options), 1);
   EXPECT_EQ(record.status, "NOT_LEARNED");
+  EXPECT_EQ(record.error, fmt::format("test accuracy {:.2f} % is not above the 30.00 % of the best "
+                                      "constant (majority) by 3 standard errors of 16.20 % (8 "
+                                      "labels)",
+                                      100 * *record.test_accuracy_best));
   EXPECT_EQ(record.correct.size(), 2U);
   EXPECT_EQ(record.settings.at("train.batch"), OptionValue(Index{8}));
   EXPECT_EQ(record.settings.at("model.dim"), OptionValue(Index{16}));
   EXPECT_EQ(record.learning_rate.at("last"), 0);
+}
+
+TEST_F(Trainer, SaysWhenAPatternHidesWhatIsAsked) {
+  const ByHeart task(Answer::kPositionLabels, 8, 12);
+  OptionTexts options = kTrain;
+  options["learning_rate"] = "0";
+  const Variant& local = Registry<Variant>::find("local");
+  TrainJob job = job_for(local, task, options);
+  job.variant_options = Options(local.name, local.options, {{"window", "2"}});
+  const Record record = run(job, 1);
+  EXPECT_EQ(record.status, "NOT_LEARNED");
+  // Of the longest positions 0, 2, ... 10 are scored: 0 reaches 0 to 4, 4 reaches 0 to 8.
+  const std::string reason =
+      "; through its pattern a scored position reaches only 5 to 9 of 12 positions in 2 layers";
+  EXPECT_TRUE(record.error.ends_with(reason)) << record.error;
 }
 
 TEST(EpochOrder, SeesEverySampleOncePerEpochInAnotherOrder) {

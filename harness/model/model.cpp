@@ -15,6 +15,16 @@ Index table_rows(const Options& options, const char* name, Index needed) {
   return rows == 0 ? needed : rows;
 }
 
+Setup setup_of(const Options& options, const ModelShape& shape) {
+  const Index dim = options.integer("dim"), heads = options.integer("heads");
+  check(dim % heads == 0, "model: option dim={} is not a multiple of heads={}", dim, heads);
+  return {.num_heads = heads,
+          .head_dim = dim / heads,
+          .model_dim = dim,
+          .max_len = table_rows(options, "position_rows", shape.max_len),
+          .num_layers = options.integer("layers")};
+}
+
 Classifier::Settings classifier_settings(const Options& options, const ModelShape& shape) {
   if (shape.answer != Answer::kSequenceLabel && shape.answer != Answer::kPositionLabels) {
     throw Error("this model gives one label per sequence or per position only",
@@ -58,22 +68,13 @@ ModelShape shape_of(const Task& task) {
 
 Model::Model(const Variant& variant, const Options& variant_options, const Options& model_options,
              const ModelShape& shape)
-    : dim_(model_options.integer("dim")),
-      num_layers_(model_options.integer("layers")),
+    : setup_(setup_of(model_options, shape)),
       max_len_(shape.max_len),
-      position_rows_(table_rows(model_options, "position_rows", shape.max_len)),
       vocab_size_(shape.vocab_size),
       dropout_(model_options.real("dropout")),
       pairs_(shape.pairs),
       classifier_(classifier_settings(model_options, shape)) {
-  const Index heads = model_options.integer("heads");
-  check(dim_ % heads == 0, "model: option dim={} is not a multiple of heads={}", dim_, heads);
-  const Setup setup{.num_heads = heads,
-                    .head_dim = dim_ / heads,
-                    .model_dim = dim_,
-                    .max_len = position_rows_,
-                    .num_layers = num_layers_};
-  encoder_ = make_encoder(variant, setup, variant_options,
+  encoder_ = make_encoder(variant, setup_, variant_options,
                           {.hidden = model_options.integer("hidden"),
                            .dropout = dropout_,
                            .norm_epsilon = static_cast<float>(model_options.real("norm_eps"))});
@@ -83,15 +84,15 @@ Model::Model(const Variant& variant, const Options& variant_options, const Optio
   const std::vector<ParameterSpec> embedding{
       {.name = "token",
        .rows = table_rows(model_options, "vocab_rows", shape.vocab_size),
-       .cols = dim_,
+       .cols = setup_.model_dim,
        .init = Init::normal(embedding_std)},
       {.name = "position",
-       .rows = position_rows_,
-       .cols = dim_,
+       .rows = setup_.max_len,
+       .cols = setup_.model_dim,
        .init = Init::normal(embedding_std)}};
   const std::string shared = "shared.";
   embedding_slices_ = parameters_.add(embedding, "embedding.", shared);
-  for (Index l = 0; l < num_layers_; ++l) {
+  for (Index l = 0; l < setup_.num_layers; ++l) {
     const std::string prefix = fmt::format("layers.{}.", l);
     layer_parameters_.push_back(parameters_.add(encoder_->parameters(), prefix, shared));
     layer_buffers_.push_back(buffers_.add(encoder_->buffers(), prefix, shared));
@@ -111,7 +112,7 @@ void Model::tabulate_lengths() {
       lengths.push_back(layer_parameters_[0][parameter].rows);
     }
     lengths_.insert(lengths_.end(), lengths.begin(), lengths.end());
-    for (Index l = 0; l < num_layers_; ++l) {
+    for (Index l = 0; l < setup_.num_layers; ++l) {
       lengths = encoder_->output_len(lengths, l);
       lengths_.insert(lengths_.end(), lengths.begin(), lengths.end());
     }
@@ -120,7 +121,7 @@ void Model::tabulate_lengths() {
 
 std::span<const Index> Model::stream_lengths(Index len, Index layer) const {
   const Index streams = encoder_->num_streams();
-  const Index row = (len - 1) * (num_layers_ + 1) + layer;
+  const Index row = (len - 1) * (setup_.num_layers + 1) + layer;
   return std::span(lengths_).subspan(static_cast<std::size_t>(row * streams),
                                      static_cast<std::size_t>(streams));
 }

@@ -47,6 +47,8 @@ class Model {
   Model(const Variant& variant, const Options& variant_options, const Options& model_options,
         const ModelShape& shape);
 
+  /// That of every layer's attention.
+  const Setup& setup() const { return setup_; }
   const ParameterLayout& parameters() const { return parameters_; }
   const ParameterLayout& buffers() const { return buffers_; }
   const ParameterLayout& statistics() const { return statistics_; }
@@ -86,7 +88,8 @@ class Model {
   std::span<const Index> stream_lengths(Index len, Index layer) const;
   void tabulate_lengths();
 
-  Index dim_, num_layers_, max_len_, position_rows_, vocab_size_;
+  Setup setup_;
+  Index max_len_, vocab_size_;
   double dropout_;
   bool pairs_;
   std::unique_ptr<Encoder> encoder_;

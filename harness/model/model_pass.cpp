@@ -74,9 +74,10 @@ void Model::run_document(Pass& pass, const Document& document) const {
   const auto len = static_cast<Index>(document.tokens.size());
   const std::span<const Index> lengths = stream_lengths(len, 0);
   const ConstSlices embedding(pass.values.parameters.data(), embedding_slices_);
-  const Dropout dropout(document.key.fold("embedding"), pass.grads ? dropout_ : 0, dim_);
+  const Dropout dropout(document.key.fold("embedding"), pass.grads ? dropout_ : 0,
+                        setup_.model_dim);
 
-  const Streams in = Streams::take(workspace, lengths, dim_);
+  const Streams in = Streams::take(workspace, lengths, setup_.model_dim);
   embed(document.tokens, embedding[0], embedding[1], in.views[0]);
   dropout.apply(0, in.views[0]);
   const Weights first_layer = layer_weights(pass.values, 0);
@@ -88,7 +89,7 @@ void Model::run_document(Pass& pass, const Document& document) const {
     run_layers(pass, document, 0, in, Streams{});
     return;
   }
-  const Streams d_in = Streams::take(workspace, lengths, dim_);
+  const Streams d_in = Streams::take(workspace, lengths, setup_.model_dim);
   run_layers(pass, document, 0, in, d_in);
   const Slices d_embedding = pass.grad_slices(embedding_slices_);
   dropout.apply(0, d_in.views[0]);
@@ -103,7 +104,7 @@ void Model::run_document(Pass& pass, const Document& document) const {
 /// the order of a stack: what backward of a layer needs lies below that of the later layers.
 void Model::run_layers(Pass& pass, const Document& document, Index layer, const Streams& in,
                        const Streams& d_in) const {
-  if (layer == num_layers_) {
+  if (layer == setup_.num_layers) {
     run_classifier(pass, document, in.views[0], d_in.views[0]);
     for (std::size_t s = 1; s < kMaxStreams; ++s) zero_rows(d_in.views[s]);
     return;
@@ -122,7 +123,7 @@ void Model::run_layers(Pass& pass, const Document& document, Index layer, const 
   call.key = document.key.fold(static_cast<std::uint64_t>(layer));
   call.edges = pass.sample.edges.get();
   call.grid = pass.sample.grid;
-  Streams out = Streams::take(workspace, out_lengths, dim_);
+  Streams out = Streams::take(workspace, out_lengths, setup_.model_dim);
   const auto inputs = in.read_only();
   const Weights weights = layer_weights(pass.values, layer);
   float auxiliary_loss = 0;
@@ -139,7 +140,7 @@ void Model::run_layers(Pass& pass, const Document& document, Index layer, const 
   encoder_->forward(call, std::span(inputs).first(streams), ConstView(), weights,
                     std::span(out.views).first(streams), &frame, extras);
   pass.score.auxiliary_loss += document.share * auxiliary_loss;
-  const Streams d_out = Streams::take(workspace, out_lengths, dim_);
+  const Streams d_out = Streams::take(workspace, out_lengths, setup_.model_dim);
   run_layers(pass, document, layer + 1, out, d_out);
   const auto d_outputs = d_out.read_only();
   std::array<View, kMaxStreams> d_inputs = d_in.views;

@@ -3,17 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "harness/layers/eigen_blocking.hpp"
 #include "harness/train/training.hpp"
+#include "harness/train/verdict.hpp"
 
 namespace arena {
 namespace {
 
 constexpr double kProgressEvery_s = 0.25;
 constexpr double kCheckpointEvery_s = 30;
-constexpr double kStandardErrors = 3;  // above the best constant predictor: less is NOT_LEARNED
 
 /// True at the first call and then once per interval.
 class Interval {
@@ -100,7 +99,8 @@ void describe_training(const TrainJob& job, const Training& training, Record& re
   record.metrics["best_step"] = static_cast<double>(state.best_step);
 }
 
-/// Scores the whole test split with the best and the last weights.
+/// Scores the whole test split with the best and the last weights, and says whether that is
+/// anything.
 void score_test(const TrainJob& job, const Training& training, Record& record) {
   const TrainState& state = training.state();
   const Index size = job.task.size(Split::kTest);
@@ -121,10 +121,15 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   for (const Baseline& baseline : baselines) {
     record.shortcut_accuracy[baseline.name] = baseline.accuracy;
   }
-  const double constant = baselines.empty() ? *record.chance_accuracy : baselines.front().accuracy;
-  const double standard_error =
-      std::sqrt(constant * (1 - constant) / static_cast<double>(best.scored()));
-  if (best.accuracy <= constant + kStandardErrors * standard_error) record.status = "NOT_LEARNED";
+  const Baseline constant =
+      baselines.empty() ? Baseline{"chance", *record.chance_accuracy} : baselines.front();
+  record.error = why_not_learned(best.accuracy, constant, best.scored());
+  if (record.error.empty()) return;
+  record.status = "NOT_LEARNED";
+  const std::string reach =
+      why_out_of_reach({job.variant, job.variant_options}, training.model().setup(),
+                       job.task.sample(Split::kTrain, state.longest_source));
+  if (!reach.empty()) record.error += "; " + reach;
 }
 
 }  // namespace

@@ -43,10 +43,10 @@ class Stopped : public std::exception {
   const char* what() const noexcept override { return "stopped after saving; run again to go on"; }
 };
 
-/// Fills the training fields of a Record: status, steps, curves, accuracies, metrics, correct,
-/// chance and shortcut accuracies, parameters, workspace_bytes, learning_rate, lengths, wall_s,
-/// tokens_per_s, dataset_hash, settings. Throws Error with Failure::kDiverged on a loss that is
-/// not finite. `progress` is called a few times a second.
+/// Fills the training fields of a Record: status and error (why it is NOT_LEARNED), steps, curves,
+/// accuracies, metrics, correct, chance and shortcut accuracies, parameters, workspace_bytes,
+/// learning_rate, lengths, wall_s, tokens_per_s, dataset_hash, settings. Throws Error with
+/// Failure::kDiverged on a loss that is not finite. `progress` is called a few times a second.
 Record train(const TrainJob& job, Workers& workers,
              const std::function<void(const TrainProgress&)>& progress);
 
