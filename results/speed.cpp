@@ -9,12 +9,15 @@
 
 #include "results/statistics.hpp"
 #include "results/views.hpp"
+#include "results/working_set.hpp"
 
 namespace arena {
 namespace {
 
 constexpr double kPercent = 0.01;
 constexpr double kMillisecond = 1e6;
+constexpr double kMebibyte = 1 << 20;
+constexpr double kSlopeTolerance = 0.1;  // of a time that grows as the flops do
 constexpr double kConfidence = 0.95;
 constexpr const char* kBaseline = "blocked";
 
@@ -24,6 +27,9 @@ constexpr const char* kSlopeNote =
 constexpr const char* kBreakEvenNote =
     "beats blocked: from which length on it takes less time, between measured lengths by a line in "
     "log-log.";
+constexpr const char* kWorkingSetNote =
+    "working set: inputs, outputs and parameters, with a backward pass also their gradients, and "
+    "the measured workspace.";
 
 /// A variant of a shape: its record, or null, in each of the shape's groups.
 struct Series {
@@ -55,31 +61,63 @@ std::vector<Series> series_of(const RecordSet& set, const Shape& shape) {
   return all;
 }
 
-/// Slope, both ends of its interval, and the lengths that were too short to count.
-std::vector<GridCell> slope_cells(const Series& series) {
+/// How time grows with flops.
+struct Slope {
+  std::optional<double> value{}, low{}, high{};
+  std::vector<const Record*> fitted{};  // by rising length
+  std::vector<Index> left_out{};        // lengths whose call is too short to count
+
+  /// Whether it is shown to be 1, but for the tolerance; without an interval: is it?
+  bool as_expected() const {
+    return low.value_or(*value) >= 1 - kSlopeTolerance &&
+           high.value_or(*value) <= 1 + kSlopeTolerance;
+  }
+};
+
+Slope slope_of(const Series& series) {
+  Slope slope;
   std::vector<double> flops, times;
-  std::vector<Index> left_out;
   for (const Record* record : series.records) {
     if (!record || !record->time_ns_median || record->flops.value_or(0) <= 0) continue;
     if (*record->time_ns_median < kMillisecond) {
-      left_out.push_back(record->length);
+      slope.left_out.push_back(record->length);
       continue;
     }
+    slope.fitted.push_back(record);
     flops.push_back(std::log(*record->flops));
     times.push_back(std::log(*record->time_ns_median));
   }
-  std::vector<GridCell> cells(3, words("-"));
-  if (flops.size() > 1 && std::ranges::max(flops) > std::ranges::min(flops)) {
-    const Line line = fit_line(flops, times);
-    cells[0] = fixed(line.slope, 3);
-    if (line.freedom > 0) {
-      const double half = student_t(kConfidence, line.freedom) * line.slope_error;
-      cells[1] = fixed(line.slope - half, 3);
-      cells[2] = fixed(line.slope + half, 3);
-    }
+  if (flops.size() < 2 || std::ranges::max(flops) == std::ranges::min(flops)) return slope;
+  const Line line = fit_line(flops, times);
+  slope.value = line.slope;
+  if (line.freedom > 0) {
+    const double half = student_t(kConfidence, line.freedom) * line.slope_error;
+    slope.low = line.slope - half;
+    slope.high = line.slope + half;
   }
-  cells.push_back(words(left_out.empty() ? "-" : fmt::format("{}", fmt::join(left_out, " "))));
-  return cells;
+  return slope;
+}
+
+/// "2.00 MiB at 1024 (in L2)".
+std::string working_set_text(const Record& record) {
+  const auto bytes = working_set_bytes(record);
+  if (!bytes) return fmt::format("not measured at {}", record.length);
+  const std::string cache = smallest_cache(record.machine, *bytes);
+  return fmt::format("{} MiB at {}{}", number(bytes, kMebibyte).text, record.length,
+                     cache.empty() ? "" : fmt::format(" (in {})", cache));
+}
+
+/// A slope that may not be 1, beside what may be the cause: the bytes that a call goes through at
+/// both ends.
+std::string exception_note(const Series& series, const Slope& slope) {
+  const std::string interval =
+      slope.low ? fmt::format(" ({:.3f} to {:.3f})", *slope.low, *slope.high) : "";
+  const bool outside = std::abs(*slope.value - 1) > kSlopeTolerance;
+  return fmt::format("{} ({}): slope {:.3f}{} {} within {:g} to {:g}; working set {}, {}.",
+                     series.variant, series.shape->front().shape, *slope.value, interval,
+                     outside ? "is not" : "may not be", 1 - kSlopeTolerance, 1 + kSlopeTolerance,
+                     working_set_text(*slope.fitted.front()),
+                     working_set_text(*slope.fitted.back()));
 }
 
 /// From which length on the series takes less time than the baseline: a number, or words where that
@@ -134,7 +172,10 @@ Grid times_grid(const std::vector<Series>& all, const Shape& shape, bool compare
       row.push_back(record ? or_status(*record, number(record->time_ns_median, kMillisecond))
                            : words("-"));
     }
-    for (GridCell& cell : slope_cells(series)) row.push_back(std::move(cell));
+    const Slope slope = slope_of(series);
+    for (const auto& value : {slope.value, slope.low, slope.high}) row.push_back(fixed(value, 3));
+    row.push_back(
+        words(slope.left_out.empty() ? "-" : fmt::format("{}", fmt::join(slope.left_out, " "))));
     if (compared) row.push_back(break_even_cell(series));
     grid.rows.push_back(std::move(row));
   }
@@ -175,21 +216,48 @@ Grid peak_grid(const std::vector<Series>& all, const Shape& shape) {
   return grid;
 }
 
+Grid working_set_grid(const std::vector<Series>& all, const Shape& shape) {
+  const MachineInfo& machine = shape.front().records.front()->machine;
+  const std::string caches = data_caches(machine);
+  Grid grid{.title = fmt::format("Working set in MiB ({}{})", shape.front().shape,
+                                 caches.empty() ? "" : "; " + caches),
+            .columns = {"variant"},
+            .rows = {}};
+  append(grid.columns, columns_of(shape, ""));
+  for (const Series& series : all) {
+    std::vector<GridCell> row{words(series.variant)};
+    for (const Record* record : series.records) {
+      row.push_back(number(record ? working_set_bytes(*record) : std::nullopt, kMebibyte));
+    }
+    grid.rows.push_back(std::move(row));
+  }
+  return grid;
+}
+
 }  // namespace
 
 Tables speed_view(const RecordSet& set) {
   Tables tables;
   bool any_compared = false;
+  std::vector<std::string> exceptions;
   for (const Shape& shape : shapes_of(set)) {
     const std::vector<Series> all = series_of(set, shape);
     const bool compared = std::ranges::any_of(all, compares);
     tables.grids.push_back(times_grid(all, shape, compared));
     if (compared) tables.grids.push_back(relative_grid(all, shape));
     tables.grids.push_back(peak_grid(all, shape));
+    tables.grids.push_back(working_set_grid(all, shape));
     any_compared = any_compared || compared;
+    for (const Series& series : all) {
+      const Slope slope = slope_of(series);
+      if (slope.value && !slope.as_expected()) exceptions.push_back(exception_note(series, slope));
+    }
   }
-  if (!tables.grids.empty()) tables.notes.emplace_back(kSlopeNote);
+  if (tables.grids.empty()) return tables;
+  tables.notes.emplace_back(kSlopeNote);
   if (any_compared) tables.notes.emplace_back(kBreakEvenNote);
+  tables.notes.emplace_back(kWorkingSetNote);
+  append(tables.notes, exceptions);
   return tables;
 }
 

@@ -3,30 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "tests/expect_error.hpp"
+#include "tests/some_records.hpp"
 
 namespace arena {
 namespace {
-
-const MachineInfo kMachine{.cpu = "Test CPU", .cores = 2, .caches = {}, .isa = "x86-64-v3"};
-
-Record timing(const std::string& variant, Index length, double median_ms,
-              const std::string& group = "g") {
-  Record r;
-  r.id = variant + std::to_string(length), r.kind = "bench", r.variant = variant;
-  r.machine = kMachine, r.scope = "kernel", r.pass = "forward", r.length = length;
-  r.heads = 8, r.head_dim = 64, r.batch = 1, r.group = group;
-  r.time_ns_median = median_ms * 1e6, r.workspace_bytes = 1 << 20, r.analytic_bytes = 1 << 20;
-  return r;
-}
-
-Record training(const std::string& variant, std::uint64_t seed, double accuracy) {
-  Record r;
-  r.id = variant + "-" + std::to_string(seed), r.kind = "train", r.variant = variant;
-  r.machine = kMachine, r.task = "recall", r.seed = seed, r.test_accuracy_best = accuracy;
-  r.chance_accuracy = 0.1, r.shortcut_accuracy = {{"majority", 0.125}};
-  r.parameters = 1234, r.tokens_per_s = 5000, r.workspace_bytes = 1 << 20;
-  return r;
-}
 
 std::vector<Record> records() {
   std::vector<Record> all{timing("local", 256, 1.5),  timing("dense", 256, 3),
@@ -179,86 +159,6 @@ TEST(Table, SortsAndFilters) {
   const std::string local = shown({.filter = "^local.*train"});
   EXPECT_EQ(local.find("dense"), std::string::npos);
   EXPECT_EQ(local.find("Speed"), std::string::npos);
-}
-
-/// Times in ms at lengths 1024, 2048, ... with flops as the square of the length, or as the length
-/// where the name says so.
-std::vector<Record> growing(const std::vector<std::pair<std::string, std::vector<double>>>& rows) {
-  std::vector<Record> all;
-  for (const auto& [variant, times] : rows) {
-    double n = 1;
-    for (const double time : times) {
-      all.push_back(timing(variant, static_cast<Index>(1024 * n), time));
-      all.back().flops = variant.starts_with("linear") ? 4e9 * n : 40e9 * n * n;
-      all.back().share_of_peak = 0.5 / n;
-      n *= 2;
-    }
-  }
-  return all;
-}
-
-/// Slopes, intervals and crossings were computed apart, in Python.
-constexpr const char* kSpeed = R"(Speed: median ms (kernel forward, 8 heads of 64, 1 thread)
-variant    1024  2048  4096  8192  slope     low   high  short     beats blocked
-dense      3.00  12.0  48.0   OOM  1.000   1.000  1.000  -      never up to 4096
-blocked    1.00  4.00  16.0  64.0  1.000   1.000  1.000  -                     -
-fades     0.900  3.00  14.0  70.0  1.136   0.954  1.319  1024    only up to 6202
-linear_a   2.00  4.40  8.00  16.0  0.986   0.830  1.143  -                  2227
-linear_b  0.500  1.00  2.20  4.00  1.000  -0.009  2.009  1024             always
-
-Time and flops as parts of those of blocked (kernel forward, 8 heads of 64, 1 thread)
-variant   time 1024  time 2048  time 4096  time 8192  flops 1024  flops 2048  flops 4096  flops 8192
-dense          3.00       3.00       3.00          -        1.00        1.00        1.00        1.00
-blocked        1.00       1.00       1.00       1.00        1.00        1.00        1.00        1.00
-fades         0.900      0.750      0.875       1.09        1.00        1.00        1.00        1.00
-linear_a       2.00       1.10      0.500      0.250       0.100      0.0500      0.0250      0.0125
-linear_b      0.500      0.250      0.138     0.0625       0.100      0.0500      0.0250      0.0125
-
-% of the peak multiply-add rate (kernel forward, 8 heads of 64, 1 thread)
-variant   1024  2048  4096  8192
-dense     50.0  25.0  12.5     -
-blocked   50.0  25.0  12.5  6.25
-fades     50.0  25.0  12.5  6.25
-linear_a  50.0  25.0  12.5  6.25
-linear_b  50.0  25.0  12.5  6.25
-
-)";
-
-TEST(Table, SpeedOverLengths) {
-  std::vector<Record> all = growing({{"blocked", {1, 4, 16, 64}},
-                                     {"linear_a", {2, 4.4, 8, 16}},
-                                     {"linear_b", {0.5, 1, 2.2, 4}},
-                                     {"dense", {3, 12, 48, 0}},
-                                     {"fades", {0.9, 3, 14, 70}}});
-  Record& refused = *std::ranges::find_if(
-      all, [](const Record& r) { return r.variant == "dense" && r.length == 8192; });
-  refused.status = "OOM", refused.time_ns_median.reset(), refused.share_of_peak.reset();
-  const std::string text = table(all, {.view = "speed"});
-  EXPECT_EQ(text.substr(0, text.find("slope:")), kSpeed);
-  EXPECT_NE(text.find("beats blocked:"), std::string::npos) << text;
-}
-
-TEST(Table, SpeedKeepsMachinesGroupsAndPrecisionsApart) {
-  std::vector<Record> all = growing({{"blocked", {1, 4}}, {"local", {2, 3}}});
-  for (Record& r : growing({{"blocked", {10, 40}}, {"local", {2, 3}}})) {
-    r.machine.cpu = "Other CPU";
-    if (r.variant == "local") r.group = "other";
-    all.push_back(std::move(r));
-  }
-  const std::string text = table(all, {.view = "speed", .format = "csv"});
-  const auto holds = [&](const char* part) { return text.find(part) != std::string::npos; };
-  EXPECT_TRUE(holds("1 thread, on Test CPU)\nvariant,1024")) << text;
-  EXPECT_TRUE(holds("1 thread, on Other CPU)\nvariant,1024")) << text;
-  EXPECT_TRUE(holds("local,2.00,3.00,0.292,-,-,-,1671\n")) << text;
-  EXPECT_TRUE(holds("local,2.00,3.00,0.292,-,-,-,-\n")) << text;  // not in one group with blocked
-  EXPECT_TRUE(holds("2 machines, whose times do not compare")) << text;
-
-  all = {timing("blocked", 1024, 1), timing("blocked", 1024, 4)};
-  all[0].id = "b", all[0].options = {{"precision", std::string("bfloat16")}};
-  all[1].options = {{"precision", std::string("float32")}};
-  all[0].precision = "bfloat16";
-  const std::string rows = table(all, {.view = "speed", .format = "csv"});
-  EXPECT_NE(rows.find("blocked[precision=bfloat16],0.250"), std::string::npos) << rows;
 }
 
 TEST(Table, ComparesTimesOnlyWithinOneGroup) {
