@@ -16,6 +16,7 @@
 #include <cmath>
 
 #include "variants/engine/block_mask.hpp"
+#include "variants/engine/head_costs.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -70,12 +71,7 @@ class BigBird final : public AttentionHead {
   BigBird(const Setup& setup, const Options& options)
       : options_(options),
         head_dim_(setup.head_dim),
-        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {
-    if (setup.causal) {
-      throw Error("bigbird sees its last block from everywhere: it cannot be causal",
-                  Failure::kUnsupported);
-    }
-  }
+        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {}
 
   std::span<const ParameterSpec> buffers() const override { return specs_; }
 
@@ -176,8 +172,7 @@ double flops(const Problem& p) {
   for (Index b = 0; b < shape.count; ++b) {
     pairs += (b < shape.count - 1 ? shape.block : last) * ((shape.row(b) - 1) * shape.block + last);
   }
-  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 10 : 14;
-  return products * static_cast<double>(pairs * p.setup.head_dim * p.setup.num_heads);
+  return softmax_flops(p, pairs);
 }
 
 double analytic_bytes(const Problem& p) {

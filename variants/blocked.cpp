@@ -13,6 +13,7 @@
 
 #include "variants/engine/bf16_kernel.hpp"
 #include "variants/engine/bf16_softmax.hpp"
+#include "variants/engine/head_costs.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -89,9 +90,7 @@ class Blocked final : public AttentionHead {
 };
 
 double flops(const Problem& p) {
-  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 10 : 14;
-  const auto pairs = static_cast<double>(mask_of(p.extents, p.setup.causal).covered());
-  return products * pairs * static_cast<double>(p.setup.head_dim * p.setup.num_heads);
+  return softmax_flops(p, mask_of(p.extents, p.setup.causal).covered());
 }
 
 double analytic_bytes(const Problem& p) {

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <limits>
 
-#include "variants/attention.hpp"
+#include "variants/engine/head_costs.hpp"
 
 namespace arena {
 namespace {
@@ -80,9 +80,9 @@ class Dense final : public AttentionHead {
 };
 
 double flops(const Problem& p) {
-  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 8 : 12;
-  const auto pairs = static_cast<double>(p.extents.query_len * p.extents.key_len);
-  return products * pairs * static_cast<double>(p.setup.head_dim * p.setup.num_heads);
+  const auto product = static_cast<double>(2 * p.extents.query_len * p.extents.key_len) *
+                       static_cast<double>(p.setup.head_dim);
+  return flops_of_heads(p, 2 * product, 4 * product);
 }
 
 double analytic_bytes(const Problem& p) {

@@ -19,6 +19,8 @@
 #include "harness/layers/row_blocks.hpp"
 #include "harness/layers/rows.hpp"
 #include "variants/engine/gathered_rows.hpp"
+#include "variants/engine/head_costs.hpp"
+#include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/sparse_softmax.hpp"
 
 namespace arena {
@@ -141,29 +143,25 @@ class Gat final : public AttentionHead {
 
 /// The formula at the top, node by node in double.
 MatrixD reference(const Problem&, const Call& call, const HeadInputs& in, const Weights& weights) {
-  const MatrixD h = in.value.cast<double>(), bias = weights.parameters[kBias].cast<double>();
-  const MatrixD dst = h * weights.parameters[kDst].cast<double>().transpose();
-  const MatrixD src = h * weights.parameters[kSrc].cast<double>().transpose();
-  MatrixD out = bias.replicate(h.rows(), 1);
+  const auto parameter = [&](Index i) -> MatrixD { return weights.parameters[i].cast<double>(); };
+  const MatrixD h = in.value.cast<double>();
+  const MatrixD dst = h * parameter(kDst).transpose(), src = h * parameter(kSrc).transpose();
+  MatrixD out = parameter(kBias).replicate(h.rows(), 1);
   for (Index i = 0; i < h.rows(); ++i) {
     const auto begin = call.edges->row_begin.begin() + i;
-    MatrixD sum = MatrixD::Zero(1, h.cols());
-    double weights_sum = 0;
-    for (Index e = begin[0]; e < begin[1]; ++e) {
-      const Index j = call.edges->key[static_cast<std::size_t>(e)];
-      const double x = dst(i, 0) + src(j, 0), weight = std::exp(x < 0 ? 0.2 * x : x);
-      sum += weight * h.row(j);
-      weights_sum += weight;
-    }
-    if (weights_sum > 0) out.row(i) += sum / weights_sum;
+    const std::vector<std::int32_t> keys(call.edges->key.begin() + begin[0],
+                                         call.edges->key.begin() + begin[1]);
+    MatrixD scores = (src(keys, 0).array() + dst(i, 0)).transpose();
+    scores = scores.array().max(0.2 * scores.array());
+    out.row(i) += reference_softmax(scores) * h(keys, Eigen::all);
   }
   return out;
 }
 
 double flops(const Problem& p) {
-  const double forward = static_cast<double>(2 * p.edges + 4 * p.extents.key_len);
-  const double passes = p.pass == Pass::kForward ? 1 : p.pass == Pass::kBackward ? 2 : 3;
-  return passes * forward * static_cast<double>(p.setup.head_dim * p.setup.num_heads);
+  const Index rows = 2 * p.edges + 4 * p.extents.key_len;
+  const auto forward = static_cast<double>(rows * p.setup.head_dim);
+  return flops_of_heads(p, forward, 2 * forward);
 }
 
 double analytic_bytes(const Problem& p) {

@@ -13,6 +13,7 @@
 
 #include "harness/layers/rows.hpp"
 #include "variants/engine/gathered_rows.hpp"
+#include "variants/engine/head_costs.hpp"
 #include "variants/engine/sparse_softmax.hpp"
 
 namespace arena {
@@ -81,8 +82,7 @@ class Graph final : public AttentionHead {
 };
 
 double flops(const Problem& p) {
-  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 10 : 14;
-  return products * static_cast<double>(p.edges * p.setup.head_dim * p.setup.num_heads);
+  return softmax_flops(p, p.edges);
 }
 
 double analytic_bytes(const Problem& p) {

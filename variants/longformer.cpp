@@ -15,6 +15,8 @@
 #include <numeric>
 
 #include "variants/engine/global_mask.hpp"
+#include "variants/engine/head_costs.hpp"
+#include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/softmax_parts.hpp"
 
 namespace arena {
@@ -30,12 +32,7 @@ class Longformer final : public AttentionHead {
       : window_(options.integer("window")),
         globals_(options.integer("globals")),
         head_dim_(setup.head_dim),
-        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {
-    if (setup.causal) {
-      throw Error("longformer sees its global positions from everywhere: it cannot be causal",
-                  Failure::kUnsupported);
-    }
-  }
+        scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {}
 
   std::span<const std::string_view> inputs() const override {
     static constexpr std::array<std::string_view, 6> kNames{
@@ -136,8 +133,7 @@ double flops(const Problem& p) {
   for (Index i = globals; i < length; ++i) {
     pairs += std::min(length, i + window + 1) - std::max(globals, i - window) + globals;
   }
-  const double products = p.pass == Pass::kForward ? 4 : p.pass == Pass::kBackward ? 10 : 14;
-  return products * static_cast<double>(pairs * p.setup.head_dim * p.setup.num_heads);
+  return softmax_flops(p, pairs);
 }
 
 double analytic_bytes(const Problem& p) {
@@ -159,28 +155,21 @@ bool is_global(const Problem& p, std::span<const std::int64_t> given, Index i) {
                        : std::ranges::find(given, i) != given.end();
 }
 
-/// Key by key, in double.
+/// Position by position, in double.
 MatrixD reference(const Problem& p, const Call& call, const HeadInputs& in, const Weights&) {
-  const Index length = in.value.rows(), window = p.options.integer("window");
-  const double scale = 1 / std::sqrt(static_cast<double>(in.value.cols()));
   std::array<MatrixD, 6> x;
   for (std::size_t slot = 0; slot < x.size(); ++slot) {
     x[slot] = in[static_cast<Index>(slot)].cast<double>();
   }
-  MatrixD out = MatrixD::Zero(length, in.value.cols());
-  for (Index i = 0; i < length; ++i) {
+  MatrixD out(in.value.rows(), in.value.cols());
+  for (Index i = 0; i < out.rows(); ++i) {
     const std::size_t first = is_global(p, call.globals, i) ? 3 : 0;
-    double sum = 0, largest = -std::numeric_limits<double>::infinity();
-    for (Index j = 0; j < length; ++j) {
-      if (first == 0 && std::abs(i - j) > window && !is_global(p, call.globals, j)) continue;
-      const double score = scale * x[first].row(i).dot(x[first + 1].row(j));
-      const double rescale = std::exp(largest - std::max(largest, score));
-      largest = std::max(largest, score);
-      const double weight = std::exp(score - largest);
-      sum = sum * rescale + weight;
-      out.row(i) = out.row(i) * rescale + weight * x[first + 2].row(j);
+    MatrixD scores = reference_scores(x[first].row(i), x[first + 1]);
+    for (Index j = 0; j < scores.cols() && first == 0; ++j) {
+      const bool near = std::abs(i - j) <= p.options.integer("window");
+      if (!near && !is_global(p, call.globals, j)) scores(0, j) = kHiddenScore;
     }
-    out.row(i) /= sum;
+    out.row(i) = reference_softmax(std::move(scores)) * x[first + 2];
   }
   return out;
 }

@@ -18,6 +18,7 @@
 
 #include "variants/engine/head_costs.hpp"
 #include "variants/engine/landmark_kernel.hpp"
+#include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/segment_mean.hpp"
 #include "variants/engine/sequence_convolution.hpp"
 #include "variants/engine/split_softmax.hpp"
@@ -80,10 +81,6 @@ class Nystromformer final : public AttentionHead {
       : options_(options),
         head_dim_(setup.head_dim),
         scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {
-    if (setup.causal) {
-      throw Error("nystromformer mixes positions before scoring: it cannot be causal",
-                  Failure::kUnsupported);
-    }
     const Index conv = options.integer("conv");
     if (conv == 0) return;
     const float bound = 1 / std::sqrt(static_cast<float>(conv));
@@ -93,11 +90,7 @@ class Nystromformer final : public AttentionHead {
   std::span<const ParameterSpec> parameters() const override { return specs_; }
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Sizes sizes(extents.query_len, head_dim_, options_);
-    const Index workers = call.team.size();
-    return {
-        .frame = sizes.frame(),
-        .scratch = std::max(sizes.forward(workers, false).caller, sizes.backward(workers).caller)};
+    return footprint_of(Sizes(extents.query_len, head_dim_, options_), call.team.size());
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
@@ -171,14 +164,6 @@ class Nystromformer final : public AttentionHead {
   std::vector<ParameterSpec> specs_;
 };
 
-MatrixD softmax_rows(MatrixD scores) {
-  for (Index i = 0; i < scores.rows(); ++i) {
-    scores.row(i) = (scores.row(i).array() - scores.row(i).maxCoeff()).exp();
-    scores.row(i) /= scores.row(i).sum();
-  }
-  return scores;
-}
-
 /// The formula as it stands, with a matrix of means over segments and explicit convolution.
 MatrixD reference(const Problem& p, const Call&, const HeadInputs& in, const Weights& weights) {
   const MatrixD q = in.query.cast<double>(), k = in.key.cast<double>(), v = in.value.cast<double>();
@@ -188,10 +173,9 @@ MatrixD reference(const Problem& p, const Call&, const HeadInputs& in, const Wei
     const Index size = n / m + (s >= m - n % m ? 1 : 0);
     for (const Index end = i + size; i < end; ++i) mean(s, i) = 1 / static_cast<double>(size);
   }
-  const double scale = 1 / std::sqrt(static_cast<double>(q.cols()));
-  const MatrixD f = softmax_rows(scale * q * (mean * k).transpose());
-  const MatrixD a = softmax_rows(scale * mean * q * (mean * k).transpose());
-  const MatrixD g = softmax_rows(scale * mean * q * k.transpose());
+  const MatrixD f = reference_softmax(reference_scores(q, mean * k));
+  const MatrixD a = reference_softmax(reference_scores(mean * q, mean * k));
+  const MatrixD g = reference_softmax(reference_scores(mean * q, k));
   const MatrixD one = MatrixD::Identity(m, m);
   MatrixD z = a.transpose() / a.colwise().sum().maxCoeff();
   for (Index step = 0; step < p.options.integer("iterations"); ++step) {

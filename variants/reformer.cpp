@@ -17,7 +17,9 @@
 
 #include <cmath>
 
+#include "variants/engine/head_costs.hpp"
 #include "variants/engine/lsh.hpp"
+#include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/sorted_attention.hpp"
 
 namespace arena {
@@ -126,11 +128,8 @@ double flops(const Problem& p) {
   const Index len = p.extents.key_len;
   const auto pairs = static_cast<double>(head.chunks(len).pairs());
   const auto hash = static_cast<double>(2 * len * head.hashing(len).columns());
-  const double forward = 4 * pairs + hash, backward = 10 * pairs;
-  const double each = p.pass == Pass::kForward    ? forward
-                      : p.pass == Pass::kBackward ? backward
-                                                  : forward + backward;
-  return each * static_cast<double>(p.setup.head_dim * p.setup.num_heads);
+  const auto width = static_cast<double>(p.setup.head_dim);
+  return flops_of_heads(p, width * (4 * pairs + hash), width * 10 * pairs);
 }
 
 double analytic_bytes(const Problem& p) {
@@ -175,19 +174,15 @@ MatrixD reference(const Problem& p, const Call& call, const HeadInputs& in, cons
   const Index len = in.value.rows();
   const std::vector<Positions> seen = seen_positions(p, *call.plan, len);
   const MatrixD query = in.query.cast<double>(), value = in.value.cast<double>();
-  const Eigen::VectorXd norms =
-      (query.rowwise().squaredNorm().array() + kEpsilon * static_cast<double>(query.cols())).sqrt();
-  MatrixD out = MatrixD::Zero(len, value.cols());
+  const double added = kEpsilon * static_cast<double>(query.cols());
+  const MatrixD unit =
+      (query.rowwise().squaredNorm().array() + added).rsqrt().matrix().asDiagonal() * query;
+  MatrixD out = value;
   for (Index i = 0; i < len; ++i) {
     const Positions& keys = seen[static_cast<std::size_t>(i)];
-    if (keys.empty()) out.row(i) = value.row(i);
-    std::vector<double> scores;
-    for (const Index j : keys) scores.push_back(query.row(i).dot(query.row(j)) / norms(j));
-    const double largest = keys.empty() ? 0 : *std::ranges::max_element(scores);
-    double sum = 0;
-    for (double& score : scores) sum += score = std::exp(score - largest);
-    for (std::size_t e = 0; e < keys.size(); ++e)
-      out.row(i) += scores[e] / sum * value.row(keys[e]);
+    if (keys.empty()) continue;
+    const MatrixD scores = query.row(i) * unit(keys, Eigen::all).transpose();
+    out.row(i) = reference_softmax(scores) * value(keys, Eigen::all);
   }
   return out;
 }

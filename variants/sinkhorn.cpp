@@ -23,6 +23,7 @@
 
 #include "variants/engine/block_sort.hpp"
 #include "variants/engine/head_costs.hpp"
+#include "variants/engine/reference_softmax.hpp"
 
 namespace arena {
 namespace {
@@ -64,11 +65,7 @@ class Sinkhorn final : public AttentionHead {
   std::span<const ParameterSpec> parameters() const override { return specs_; }
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Layout layout(extents.query_len, setup_, options_);
-    const Index workers = call.team.size();
-    return {.frame = layout.frame(),
-            .scratch =
-                std::max(layout.forward(workers, false).caller, layout.backward(workers).caller)};
+    return footprint_of(Layout(extents.query_len, setup_, options_), call.team.size());
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
@@ -173,11 +170,8 @@ MatrixD mixture(const Problem& p, const MatrixD& r, const MatrixD& x, const Cons
   return mixed;
 }
 
-/// softmax(query key^T) value for one query.
 MatrixD attend(const MatrixD& query, const MatrixD& key, const MatrixD& value) {
-  MatrixD p = key * query.transpose() / std::sqrt(static_cast<double>(query.cols()));
-  p = (p.array() - p.maxCoeff()).exp();
-  return p.transpose() * value / p.sum();
+  return reference_softmax(reference_scores(query, key)) * value;
 }
 
 MatrixD reference(const Problem& p, const Call& call, const HeadInputs& in,

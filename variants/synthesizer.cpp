@@ -17,6 +17,8 @@
 #include <cmath>
 
 #include "variants/engine/explicit_softmax.hpp"
+#include "variants/engine/head_costs.hpp"
+#include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/synthesizer_scores.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
@@ -111,17 +113,10 @@ MatrixD learned_reference(const std::string& form, const HeadInputs& in,
 MatrixD reference(const Problem& p, const Call&, const HeadInputs& in, const Weights& weights) {
   MatrixD scores = learned_reference(p.options.text("scores"), in, weights.parameters);
   if (p.options.text("dot") == "on") {
-    const double scale = 1 / std::sqrt(static_cast<double>(p.setup.head_dim));
-    scores += scale * in.query.cast<double>() * in.key.cast<double>().transpose();
+    scores += reference_scores(in.query.cast<double>(), in.key.cast<double>());
   }
-  for (Index i = 0; i < scores.rows(); ++i) {
-    const Index seen = p.setup.causal ? i + 1 : scores.cols();
-    auto row = scores.row(i);
-    row.head(seen) = (row.head(seen).array() - row.head(seen).maxCoeff()).exp();
-    row.head(seen) /= row.head(seen).sum();
-    row.tail(scores.cols() - seen).setZero();
-  }
-  return scores * in.value.cast<double>();
+  if (p.setup.causal) hide_later(scores);
+  return reference_softmax(std::move(scores)) * in.value.cast<double>();
 }
 
 /// Of a pair: products, factors and sums of its score, derivatives by what those are made of, and
@@ -138,10 +133,7 @@ double flops(const Problem& p) {
   const Index factors = 2 * form.hidden * (form.low + form.high) * length;
   const Index forward = pairs * (score + value) + factors;
   const Index backward = pairs * (score + d_score + 2 * value) + (form.trainable ? 3 : 2) * factors;
-  const Index sum = p.pass == Pass::kForward    ? forward
-                    : p.pass == Pass::kBackward ? backward
-                                                : forward + backward;
-  return static_cast<double>(sum) * static_cast<double>(p.setup.num_heads);
+  return flops_of_heads(p, static_cast<double>(forward), static_cast<double>(backward));
 }
 
 double analytic_bytes(const Problem& p) {

@@ -1,5 +1,8 @@
 #pragma once
-// Variant::flops and Variant::analytic_bytes of all heads, from what one head takes.
+// Footprint, Variant::flops and Variant::analytic_bytes, from what one head takes.
+//
+// `Sizes` says that: frame() bytes, and the scratch of forward(workers, saves) and
+// backward(workers) as SoftmaxScratch (bytes on the caller, and on all workers).
 
 #include <algorithm>
 
@@ -15,8 +18,21 @@ inline double flops_of_heads(const Problem& p, double forward, double backward) 
   return each * static_cast<double>(p.setup.num_heads);
 }
 
-/// Frames and scratch when heads run by Team::for_each. `sizes` says what one head takes: frame()
-/// bytes, and SoftmaxScratch forward(workers, saves) and backward(workers).
+/// Of a softmax over so many pairs of a head: two products forward; backward makes the scores again
+/// and has four more.
+inline double softmax_flops(const Problem& p, Index pairs) {
+  const auto product = static_cast<double>(2 * pairs * p.setup.head_dim);
+  return flops_of_heads(p, 2 * product, 5 * product);
+}
+
+/// Of one head on a team of `workers`.
+template <class Sizes>
+Footprint footprint_of(const Sizes& sizes, Index workers) {
+  const Index forward = sizes.forward(workers, false).caller;
+  return {.frame = sizes.frame(), .scratch = std::max(forward, sizes.backward(workers).caller)};
+}
+
+/// Frames and scratch when heads run by Team::for_each.
 template <class Sizes>
 double bytes_of_heads(const Problem& p, const Sizes& sizes) {
   const Index heads = p.setup.num_heads;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "variants/engine/head_costs.hpp"
+
 namespace arena {
 namespace {
 
@@ -130,10 +132,7 @@ std::unique_ptr<AttentionHead> make_pattern_head(std::string name, const Setup& 
 }
 
 double pattern_flops(const Problem& problem, const Pattern& pattern) {
-  const Pass pass = problem.pass;
-  const double products = pass == Pass::kForward ? 4 : pass == Pass::kBackward ? 10 : 14;
-  const auto pairs = static_cast<double>(count_pairs(pattern, problem.extents.key_len));
-  return products * pairs * static_cast<double>(problem.setup.head_dim * problem.setup.num_heads);
+  return softmax_flops(problem, count_pairs(pattern, problem.extents.key_len));
 }
 
 double pattern_bytes(const Problem& problem, const Pattern& pattern) {

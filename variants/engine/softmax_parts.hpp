@@ -85,6 +85,11 @@ inline SoftmaxScratch larger(const SoftmaxScratch& a, const SoftmaxScratch& b) {
   return {std::max(a.caller, b.caller), std::max(a.total, b.total)};
 }
 
+/// That of a call by one that takes so many bytes itself.
+inline SoftmaxScratch added(Index own, const SoftmaxScratch& call) {
+  return {own + call.caller, own + call.total};
+}
+
 /// The scratch of `count` calls by Team::for_each on `workers`, where one call takes at most
 /// scratch(its own number of workers).
 template <class Scratch>
