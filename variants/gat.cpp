@@ -13,63 +13,17 @@
 // Source: Velickovic, Cucurull, Casanova, Romero, Lio, Bengio, "Graph Attention Networks", 2018,
 // section 2.1; heads concatenated, parameters as in their code (Glorot).
 
-#include <cmath>
-
 #include "harness/layers/linear.hpp"
 #include "harness/layers/row_blocks.hpp"
 #include "harness/layers/rows.hpp"
-#include "variants/engine/gathered_rows.hpp"
 #include "variants/engine/head_costs.hpp"
+#include "variants/engine/node_scores.hpp"
 #include "variants/engine/reference_softmax.hpp"
-#include "variants/engine/sparse_softmax.hpp"
 
 namespace arena {
 namespace {
 
-constexpr float kSlope = 0.2F;
-constexpr float kLog2E = 1.4426950408889634F;
 enum Parameter : Index { kDst, kSrc, kBias };
-
-/// Of each node: what it adds to the scores of its row and of its column, [2, nodes].
-class NodeScores final : public EdgeScores {
- public:
-  explicit NodeScores(const ConstView& nodes, const View& d_nodes = {})
-      : dst_(row_of(nodes, 0)), src_(row_of(nodes, 1)), d_nodes_(d_nodes) {}
-
-  void evaluate(Index query, Numbers keys, float* scores) const override {
-    for (std::size_t e = 0; e < keys.size(); ++e) {
-      const float x = dst_[query] + src_[keys[e]];
-      scores[e] = kLog2E * std::max(x, kSlope * x);
-    }
-  }
-  void add_to_query(Index query, Numbers keys, bool first, float* d_scores) const override {
-    for (std::size_t e = 0; e < keys.size(); ++e) {
-      if (dst_[query] + src_[keys[e]] < 0) d_scores[e] *= kSlope;
-    }
-    add(0, query, keys, first, d_scores);
-  }
-  void add_to_key(Index key, Numbers queries, bool first, const float* d_scores) const override {
-    add(1, key, queries, first, d_scores);
-  }
-
- private:
-  void add(Index end, Index node, Numbers edges, bool first, const float* d_scores) const {
-    float sum = first ? 0.0F : row_of(d_nodes_, end)[node];
-    for (std::size_t e = 0; e < edges.size(); ++e) sum += d_scores[e];
-    row_of(d_nodes_, end)[node] = sum;
-  }
-
-  const float* dst_;
-  const float* src_;
-  View d_nodes_;
-};
-
-/// to[i] = <x_i, vector>.
-void project(const Team& team, const ConstView& x, const ConstView& vector, float* to) {
-  for_row_blocks(team, x.rows(), [&](Index first, Index count, const Team&) {
-    dot_rows(vector.data(), ConsecutiveRows(x.row_slice(first, count)), count, to + first);
-  });
-}
 
 class Gat final : public AttentionHead {
  public:
@@ -106,8 +60,8 @@ class Gat final : public AttentionHead {
     const WorkspaceScope scope(call.team.workspace());
     const View statistics = frame ? frame->matrix(2, count) : View();
     const View nodes = frame ? frame->matrix(2, count) : call.team.workspace().matrix(2, count);
-    project(call.team, in.value, weights.parameters[kDst], row_of(nodes, 0));
-    project(call.team, in.value, weights.parameters[kSrc], row_of(nodes, 1));
+    project_rows(call.team, in.value, weights.parameters[kDst], row_of(nodes, 0));
+    project_rows(call.team, in.value, weights.parameters[kSrc], row_of(nodes, 1));
     sparse_forward(call.team, edges, NodeScores(nodes), in.value, outputs, statistics);
     for_row_blocks(call.team, count, [&](Index first, Index rows, const Team&) {
       outputs.out.row_slice(first, rows).rowwise() += weights.parameters[kBias].row(0);
@@ -124,7 +78,7 @@ class Gat final : public AttentionHead {
     Workspace& workspace = call.team.workspace();
     const WorkspaceScope scope(workspace);
     const View d_nodes = workspace.matrix(2, count), of_bias = workspace.matrix(count, 1);
-    project(call.team, d_outputs.out, weights.parameters[kBias], row_of(of_bias, 0));
+    project_rows(call.team, d_outputs.out, weights.parameters[kBias], row_of(of_bias, 0));
     const HeadOutputGrads d_average{
         .out = d_outputs.out, .log_sum_exp = of_bias, .forward_out = d_outputs.forward_out};
     sparse_backward(call.team, edges, NodeScores(nodes, d_nodes), in.value, d_average, statistics,
