@@ -1,5 +1,4 @@
-// bigbird: blocks of queries see a band of blocks, the first and the last block, and some at
-// random; the first and the last block see all.
+// bigbird: blocks see a band of blocks, the first and last one and random ones; those two see all.
 //
 //   out_i = sum over seen j of softmax_j(scale <query_i, key_j>) value_j, by blocks of `block`
 //   positions: block b sees {0, b - 1, b, b + 1, last} and `random` others, drawn without
@@ -8,9 +7,9 @@
 // Cost: 4 P d flops forward, 10 P d backward for P pairs seen, about N block (7 + random); saves
 // 8 N bytes a head and the lists of blocks. The blocks of a head are a function of its buffer
 // "seed", drawn with the weights, and of the number of blocks, so they stay the same in training;
-// they are the plan: blocks of row b at block[begin[b]] .. block[begin[b + 1] - 1]. Source: Zaheer
-// et al., "Big Bird: Transformers for Longer Sequences", 2020, section 2 and appendix D. Its code
-// draws from the first 1024 positions only and may count a block twice. Self attention only.
+// they are the plan (engine/random_blocks.hpp). Source: Zaheer et al., "Big Bird: Transformers for
+// Longer Sequences", 2020, section 2 and appendix D. Its code draws from the first 1024 positions
+// only and may count a block twice. Self attention only.
 
 #include <bit>
 #include <cmath>
@@ -31,14 +30,13 @@ struct Sizes {
   RandomBlocks blocks;
   Index head_dim;
 
-  Extents extents() const { return {blocks.length, blocks.length}; }
   Index frame() const { return softmax_statistics_bytes(blocks.length) + blocks.list_bytes(); }
   SoftmaxScratch forward(Index workers, bool saves) const {
     return added(saves ? 0 : blocks.list_bytes(),
-                 softmax_forward_scratch(extents(), head_dim, workers));
+                 softmax_forward_scratch(blocks.extents(), head_dim, workers));
   }
   SoftmaxScratch backward(Index workers) const {
-    return softmax_backward_scratch(extents(), head_dim, blocks.length, workers);
+    return softmax_backward_scratch(blocks.extents(), head_dim, blocks.length, workers);
   }
 };
 

@@ -12,7 +12,6 @@
 // window of 512 of Long Range Arena, whose code had no global position. Self attention only.
 
 #include <cmath>
-#include <numeric>
 
 #include "variants/engine/global_mask.hpp"
 #include "variants/engine/head_costs.hpp"
@@ -25,6 +24,39 @@ namespace {
 PartRows of_globals(Index length, Positions globals) {
   return {RowSet::list(globals), RowSet::all(length)};
 }
+
+/// What one head takes.
+struct Sizes {
+  Index length, window, globals, head_dim;
+
+  Index frame() const {
+    return softmax_statistics_bytes(length) + stored_bytes<std::int32_t>(globals);
+  }
+  SoftmaxScratch forward(Index workers, bool saves) const {
+    const SoftmaxScratch of_all = softmax_forward_scratch({length, length}, head_dim, workers);
+    const SoftmaxScratch of_globals = softmax_part_forward_scratch(rows(), head_dim, workers);
+    return added(saves ? 0 : frame(), globals > 0 ? larger(of_all, of_globals) : of_all);
+  }
+  SoftmaxScratch backward(Index workers) const {
+    const Extents all{length, length};
+    const Index reach =
+        globals > 0 ? length : softmax_chunk_reach(BandMask(all, window, window), all);
+    const SoftmaxScratch of_all = softmax_backward_scratch(all, head_dim, reach, workers);
+    if (globals == 0) return of_all;
+    return larger(of_all, softmax_part_backward_scratch(rows(), head_dim, globals, workers));
+  }
+  /// Pairs of positions that see each other.
+  Index pairs() const {
+    Index sum = globals * length;
+    for (Index i = globals; i < length; ++i) {
+      sum += std::min(length, i + window + 1) - std::max(globals, i - window) + globals;
+    }
+    return sum;
+  }
+
+ private:
+  PartRows rows() const { return {RowSet::any(globals), RowSet::all(length)}; }
+};
 
 class Longformer final : public AttentionHead {
  public:
@@ -41,21 +73,17 @@ class Longformer final : public AttentionHead {
   }
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Index length = extents.key_len, count = num_globals(call, length);
-    const auto [forward, backward] = scratch(length, count, call.team.size());
-    const Index saved = saved_bytes(length, count);
-    return {.frame = saved, .scratch = std::max(saved + forward.caller, backward.caller)};
+    return footprint_of(sizes_of(call, extents.key_len), call.team.size());
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
                Frame* frame, const Extras&) const override {
-    const Index length = in.key.rows(), count = num_globals(call, length);
+    const Index length = in.key.rows(), count = count_globals(call, globals_, length);
     Workspace& workspace = call.team.workspace();
     const WorkspaceScope scope(workspace);
-    Frame all = frame ? frame->child(saved_bytes(length, count))
-                      : Frame::carve(workspace, saved_bytes(length, count));
-    const View statistics = all.matrix(2, length);
-    const std::span<std::int32_t> globals = all.take<std::int32_t>(count);
+    const View statistics = frame ? frame->matrix(2, length) : workspace.matrix(2, length);
+    const std::span<std::int32_t> globals =
+        frame ? frame->take<std::int32_t>(count) : workspace.take<std::int32_t>(count);
     list_globals(call, length, globals);
     softmax_forward(call.team, in, scale_, WindowAndGlobals(length, window_, globals), outputs,
                     statistics);
@@ -68,8 +96,8 @@ class Longformer final : public AttentionHead {
   void backward(const Call& call, const HeadInputs& in, const Weights&,
                 const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
                 Slices) const override {
-    const Index length = in.key.rows(), count = num_globals(call, length);
-    FrameReader saved(FrameReader(frame).child(saved_bytes(length, count)));
+    const Index length = in.key.rows(), count = count_globals(call, globals_, length);
+    FrameReader saved(frame);
     const ConstView statistics = saved.matrix(2, length);
     const Positions globals = saved.take<std::int32_t>(count);
     softmax_backward(call.team, in, scale_, WindowAndGlobals(length, window_, globals), d_outputs,
@@ -82,72 +110,29 @@ class Longformer final : public AttentionHead {
                           Output::kOverwrite);
   }
 
-  struct Scratch {
-    SoftmaxScratch forward, backward;
-  };
-  Scratch scratch(Index length, Index count, Index workers) const {
-    const Extents extents{length, length};
-    const BandMask window(extents, window_, window_);
-    const Index reach = count > 0 ? length : softmax_chunk_reach(window, extents);
-    const Scratch of_all{softmax_forward_scratch(extents, head_dim_, workers),
-                         softmax_backward_scratch(extents, head_dim_, reach, workers)};
-    if (count == 0) return of_all;
-    const PartRows rows{RowSet::any(count), RowSet::all(length)};
-    return {
-        larger(of_all.forward, softmax_part_forward_scratch(rows, head_dim_, workers)),
-        larger(of_all.backward, softmax_part_backward_scratch(rows, head_dim_, count, workers))};
-  }
-
-  static Index saved_bytes(Index length, Index count) {
-    return softmax_statistics_bytes(length) + stored_bytes<std::int32_t>(count);
-  }
-
  private:
   static HeadInputs global(const HeadInputs& in) { return {in.extra[0], in.extra[1], in.extra[2]}; }
 
-  Index num_globals(const Call& call, Index length) const {
-    return call.globals.empty() ? std::min(globals_, length)
-                                : static_cast<Index>(call.globals.size());
-  }
-
-  static void list_globals(const Call& call, Index length, std::span<std::int32_t> globals) {
-    if (call.globals.empty()) return std::iota(globals.begin(), globals.end(), 0);
-    std::ranges::transform(call.globals, globals.begin(),
-                           [](std::int64_t i) { return static_cast<std::int32_t>(i); });
-    std::ranges::sort(globals);
-    for (std::size_t g = 0; g < globals.size(); ++g) {
-      check(globals[g] >= 0 && globals[g] < length && (g == 0 || globals[g - 1] < globals[g]),
-            "longformer: global position {} stands twice or is not in 0..{}", globals[g],
-            length - 1);
-    }
+  Sizes sizes_of(const Call& call, Index length) const {
+    return {length, window_, count_globals(call, globals_, length), head_dim_};
   }
 
   Index window_, globals_, head_dim_;
   float scale_;
 };
 
+Sizes sizes_of(const Problem& p) {
+  const Index length = p.extents.key_len;
+  return {length, p.options.integer("window"), std::min(p.options.integer("globals"), length),
+          p.setup.head_dim};
+}
+
 double flops(const Problem& p) {
-  const Index length = p.extents.key_len, window = p.options.integer("window");
-  const Index globals = std::min(p.options.integer("globals"), length);
-  Index pairs = globals * length;
-  for (Index i = globals; i < length; ++i) {
-    pairs += std::min(length, i + window + 1) - std::max(globals, i - window) + globals;
-  }
-  return softmax_flops(p, pairs);
+  return softmax_flops(p, sizes_of(p).pairs());
 }
 
 double analytic_bytes(const Problem& p) {
-  const Index length = p.extents.key_len, heads = p.setup.num_heads;
-  const Index globals = std::min(p.options.integer("globals"), length);
-  const Index saved = Longformer::saved_bytes(length, globals);
-  const Longformer head(p.setup, p.options);
-  const auto scratch = [&](Index workers) {
-    const auto [forward, backward] = head.scratch(length, globals, workers);
-    if (p.pass == Pass::kForward) return SoftmaxScratch{forward.caller, forward.total + saved};
-    return SoftmaxScratch{0, std::max(forward.total, backward.total)};
-  };
-  const Index frames = p.pass == Pass::kForward ? 0 : heads * saved;
-  return static_cast<double>(frames + scratch_of_each(heads, p.workers, scratch).total);
+  return bytes_of_heads(p, sizes_of(p));
 }
 
 bool is_global(const Problem& p, std::span<const std::int64_t> given, Index i) {

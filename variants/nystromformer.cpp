@@ -21,6 +21,7 @@
 #include "variants/engine/reference_softmax.hpp"
 #include "variants/engine/segment_mean.hpp"
 #include "variants/engine/sequence_convolution.hpp"
+#include "variants/engine/softmax_parts.hpp"
 #include "variants/engine/split_softmax.hpp"
 
 namespace arena {
@@ -68,10 +69,8 @@ struct Sizes {
                          std::initializer_list<SoftmaxScratch> parts) const {
     const ConvolutionScratch convolution = convolution_scratch(len, conv, workers);
     SoftmaxScratch most{convolution.caller, convolution.total};
-    for (const SoftmaxScratch& part : parts) {
-      most = {std::max(most.caller, part.caller), std::max(most.total, part.total)};
-    }
-    return {own + most.caller, own + most.total};
+    for (const SoftmaxScratch& part : parts) most = larger(most, part);
+    return added(own, most);
   }
 };
 

@@ -20,6 +20,7 @@
 #include "variants/engine/head_costs.hpp"
 #include "variants/engine/lsh.hpp"
 #include "variants/engine/reference_softmax.hpp"
+#include "variants/engine/softmax_parts.hpp"
 #include "variants/engine/sorted_attention.hpp"
 
 namespace arena {
@@ -27,18 +28,43 @@ namespace {
 
 constexpr float kEpsilon = 1e-6F;
 
+/// What one head is made of and takes.
+struct Sizes {
+  Index head_dim, buckets;
+  SortedChunks chunks;
+
+  Sizes(Index len, Index width, const Options& options)
+      : head_dim(width),
+        buckets(options.integer("buckets")),
+        chunks(len, options.integer("rounds"), options.integer("chunk"), options.integer("before"),
+               options.integer("after")) {}
+
+  Hashing hashing() const {
+    const Index whole = std::max(Index{1}, chunks.len / chunks.size);
+    return {bucket_factors(buckets > 0 ? buckets : 2 * whole), chunks.rounds};
+  }
+  Index frame() const {
+    return stored_bytes<std::int32_t>(chunks.rounds * chunks.len) +
+           softmax_statistics_bytes(chunks.len);
+  }
+  SoftmaxScratch forward(Index workers, bool saves) const {
+    const LshScratch hash = lsh_scratch(hashing(), chunks.len, head_dim, workers);
+    const SoftmaxScratch attention = sorted_forward_scratch(chunks, head_dim, workers);
+    return added(saves ? 0 : frame(), larger({hash.caller, hash.total}, added(norms(), attention)));
+  }
+  SoftmaxScratch backward(Index workers) const {
+    return added(norms(), sorted_backward_scratch(chunks, head_dim, workers));
+  }
+  Index norms() const { return stored_bytes<float>(chunks.len); }
+};
+
 class Reformer final : public AttentionHead {
  public:
   Reformer(const Setup& setup, const Options& options)
-      : causal_(setup.causal),
-        head_dim_(setup.head_dim),
-        chunk_(options.integer("chunk")),
-        rounds_(options.integer("rounds")),
-        before_(options.integer("before")),
-        after_(options.integer("after")),
-        buckets_(options.integer("buckets")) {
-    check(buckets_ % 2 == 0, "reformer: buckets={} is odd, but they come in opposite pairs",
-          buckets_);
+      : causal_(setup.causal), head_dim_(setup.head_dim), options_(options) {
+    const Index buckets = options.integer("buckets");
+    check(buckets % 2 == 0, "reformer: buckets={} is odd, but they come in opposite pairs",
+          buckets);
   }
 
   std::span<const std::string_view> inputs() const override {
@@ -46,101 +72,60 @@ class Reformer final : public AttentionHead {
     return kInputs;
   }
 
-  SortedChunks chunks(Index len) const { return {len, rounds_, chunk_, before_, after_}; }
-  Hashing hashing(Index len) const {
-    const Index buckets = buckets_ > 0 ? buckets_ : 2 * std::max(Index{1}, len / chunk_);
-    return {bucket_factors(buckets), rounds_};
-  }
-
-  Index frame_bytes(Index len) const {
-    return stored_bytes<std::int32_t>(rounds_ * len) + softmax_statistics_bytes(len);
-  }
-  /// Bytes of scratch with a team of `workers`, at most; what the frame has is not in it.
-  SoftmaxScratch scratch(Index len, Index workers, Pass pass) const {
-    const bool forward = pass == Pass::kForward;
-    const LshScratch hash = lsh_scratch(hashing(len), len, head_dim_, workers);
-    const SoftmaxScratch attention = forward
-                                         ? sorted_forward_scratch(chunks(len), head_dim_, workers)
-                                         : sorted_backward_scratch(chunks(len), head_dim_, workers);
-    const Index norms = stored_bytes<float>(len);
-    return {std::max(hash.caller, norms + attention.caller),
-            std::max(hash.total, norms + attention.total)};
-  }
-
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Index len = extents.key_len, workers = call.team.size();
-    return {.frame = frame_bytes(len),
-            .scratch = std::max(scratch(len, workers, Pass::kForward).caller + frame_bytes(len),
-                                scratch(len, workers, Pass::kBackward).caller)};
+    return footprint_of(sizes_of(extents.key_len), call.team.size());
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
                Frame* frame, const Extras& extras) const override {
-    const Index len = in.value.rows(), entries = rounds_ * len;
+    const Sizes sizes = sizes_of(in.value.rows());
+    const Index len = sizes.chunks.len, entries = sizes.chunks.rounds * len;
     Workspace& workspace = call.team.workspace();
     const WorkspaceScope scope(workspace);
     const auto order =
         frame ? frame->take<std::int32_t>(entries) : workspace.take<std::int32_t>(entries);
     const View statistics = frame ? frame->matrix(2, len) : workspace.matrix(2, len);
-    make_order(call, in.query, order);
+    if (call.plan) {
+      const auto frozen = call.plan->find("order");
+      check(frozen != call.plan->end(), "reformer: its plan has no 'order'");
+      read_order(frozen->second, sizes.chunks.rounds, order);
+    } else {
+      draw_lsh_order(call.team, sizes.hashing(), in.query, call.key, order);
+    }
     if (extras.plan) (*extras.plan)["order"].assign(order.begin(), order.end());
-    sorted_forward(call.team, {chunks(len), order, inverse_norms(call.team, in.query), causal_}, in,
-                   outputs.out, statistics);
+    const auto norms = inverse_norms(call.team, in.query, kEpsilon);
+    sorted_forward(call.team, {sizes.chunks, order, norms, causal_}, in, outputs.out, statistics);
   }
 
   void backward(const Call& call, const HeadInputs& in, const Weights&,
                 const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
                 Slices) const override {
-    const Index len = in.value.rows();
+    const SortedChunks chunks = sizes_of(in.value.rows()).chunks;
     FrameReader saved(frame);
-    const auto order = saved.take<std::int32_t>(rounds_ * len);
-    const ConstView statistics = saved.matrix(2, len);
+    const auto order = saved.take<std::int32_t>(chunks.rounds * chunks.len);
+    const ConstView statistics = saved.matrix(2, chunks.len);
     const WorkspaceScope scope(call.team.workspace());
-    sorted_backward(call.team, {chunks(len), order, inverse_norms(call.team, in.query), causal_},
-                    in, d_outputs, statistics, d_in);
+    const auto norms = inverse_norms(call.team, in.query, kEpsilon);
+    sorted_backward(call.team, {chunks, order, norms, causal_}, in, d_outputs, statistics, d_in);
   }
 
  private:
-  /// a_j of all rows, on the team's workspace.
-  static std::span<const float> inverse_norms(const Team& team, const ConstView& query) {
-    const auto norms = team.workspace().take<float>(query.rows());
-    const float added = kEpsilon * static_cast<float>(query.cols());
-    for (Index j = 0; j < query.rows(); ++j) {
-      norms[static_cast<std::size_t>(j)] = 1 / std::sqrt(query.row(j).squaredNorm() + added);
-    }
-    return norms;
-  }
-
-  void make_order(const Call& call, const ConstView& query, std::span<std::int32_t> order) const {
-    if (!call.plan) return draw_lsh_order(call.team, hashing(query.rows()), query, call.key, order);
-    const auto frozen = call.plan->find("order");
-    check(frozen != call.plan->end(), "reformer: its plan has no 'order'");
-    read_order(frozen->second, rounds_, order);
-  }
+  Sizes sizes_of(Index len) const { return {len, head_dim_, options_}; }
 
   bool causal_;
-  Index head_dim_, chunk_, rounds_, before_, after_, buckets_;
+  Index head_dim_;
+  Options options_;
 };
 
 /// Counts all pairs whose chunks see each other, those that positions hide too: they are computed.
 double flops(const Problem& p) {
-  const Reformer head(p.setup, p.options);
-  const Index len = p.extents.key_len;
-  const auto pairs = static_cast<double>(head.chunks(len).pairs());
-  const auto hash = static_cast<double>(2 * len * head.hashing(len).columns());
-  const auto width = static_cast<double>(p.setup.head_dim);
-  return flops_of_heads(p, width * (4 * pairs + hash), width * 10 * pairs);
+  const Sizes sizes(p.extents.key_len, p.setup.head_dim, p.options);
+  const Index hash = 2 * sizes.chunks.len * sizes.hashing().columns() * sizes.head_dim;
+  return softmax_flops(p, sizes.chunks.pairs()) + flops_of_heads(p, static_cast<double>(hash), 0);
 }
 
 double analytic_bytes(const Problem& p) {
-  const Reformer head(p.setup, p.options);
-  const Index len = p.extents.key_len, heads = p.setup.num_heads, frame = head.frame_bytes(len);
-  const bool one_worker_each = heads >= p.workers, trains = p.pass != Pass::kForward;
-  const Index inner = one_worker_each ? 1 : p.workers, callers = one_worker_each ? p.workers : 1;
-  const Index forward = head.scratch(len, inner, Pass::kForward).total;
-  const Index backward = head.scratch(len, inner, Pass::kBackward).total;
-  return static_cast<double>(trains ? heads * frame + callers * std::max(forward, backward)
-                                    : callers * (frame + forward));
+  return bytes_of_heads(p, Sizes(p.extents.key_len, p.setup.head_dim, p.options));
 }
 
 using Positions = std::vector<Index>;

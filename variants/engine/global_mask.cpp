@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace arena {
 namespace {
@@ -17,6 +18,21 @@ void hide_pairs(Range queries, Range keys, Index query, Index key, ScoreTile sco
 }
 
 }  // namespace
+
+Index count_globals(const Call& call, Index first, Index length) {
+  return call.globals.empty() ? std::min(first, length) : std::ssize(call.globals);
+}
+
+void list_globals(const Call& call, Index length, std::span<std::int32_t> globals) {
+  if (call.globals.empty()) return std::iota(globals.begin(), globals.end(), 0);
+  std::ranges::transform(call.globals, globals.begin(),
+                         [](std::int64_t i) { return static_cast<std::int32_t>(i); });
+  std::ranges::sort(globals);
+  for (std::size_t g = 0; g < globals.size(); ++g) {
+    check(globals[g] >= 0 && globals[g] < length && (g == 0 || globals[g - 1] < globals[g]),
+          "global position {} stands twice or is not in 0..{}", globals[g], length - 1);
+  }
+}
 
 Positions WindowAndGlobals::globals_in(Range range) const {
   const auto first = std::lower_bound(globals_.begin(), globals_.end(), range.begin);

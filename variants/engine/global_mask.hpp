@@ -1,12 +1,18 @@
 #pragma once
 // Tile mask of a sliding window with global positions.
 
+#include "variants/attention.hpp"
 #include "variants/engine/tile_mask.hpp"
 
 namespace arena {
 
 /// Positions of a sequence, ascending.
 using Positions = std::span<const std::int32_t>;
+
+/// How many global positions a sequence has: those of the call, else the first `first`.
+Index count_globals(const Call& call, Index first, Index length);
+/// Writes them. Throws Error where one of the call's stands twice or is out of range.
+void list_globals(const Call& call, Index length, std::span<std::int32_t> globals);
 
 /// A query sees the keys at most `window` positions away and those of `globals`; a query of
 /// `globals` sees none.

@@ -12,6 +12,7 @@ struct RandomBlocks {
   RandomBlocks(Index len, Index block_size, Index drawn)
       : length(len), size(block_size), random(drawn), count((len + block_size - 1) / block_size) {}
 
+  Extents extents() const { return {length, length}; }
   /// How many blocks block b sees: all, where they are no more than a band and `random`.
   Index row(Index b) const;
   /// The sum over all rows.

@@ -1,6 +1,7 @@
 #include "variants/engine/sorted_attention.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "variants/engine/block_mask.hpp"
 #include "variants/engine/softmax_parts.hpp"
@@ -126,6 +127,15 @@ Index SortedChunks::pairs() const {
   return rounds * sum;
 }
 
+std::span<const float> inverse_norms(const Team& team, const ConstView& query, float epsilon) {
+  const auto norms = team.workspace().take<float>(query.rows());
+  const float constant = epsilon * static_cast<float>(query.cols());
+  for (Index j = 0; j < query.rows(); ++j) {
+    norms[static_cast<std::size_t>(j)] = 1 / std::sqrt(query.row(j).squaredNorm() + constant);
+  }
+  return norms;
+}
+
 void sorted_forward(const Team& team, const SortedRounds& rounds, const HeadInputs& in, View out,
                     View statistics) {
   const WorkspaceScope scope(team.workspace());
@@ -175,9 +185,8 @@ SoftmaxScratch sorted_backward_scratch(const SortedChunks& chunks, Index head_di
     const Index reach = softmax_chunk_reach(mask, rows.extents());
     return softmax_part_backward_scratch(rows, head_dim, reach, workers, {.log_sum_exp = true});
   };
-  const SoftmaxScratch most = most_of_parts(chunks, scratch);
   const Index shifts = stored_bytes<float>(chunks.len) + stored_bytes<float>(head_dim);
-  return {most.caller + shifts, most.total + shifts};
+  return added(shifts, most_of_parts(chunks, scratch));
 }
 
 }  // namespace arena

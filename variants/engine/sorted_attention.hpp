@@ -35,6 +35,9 @@ struct SortedRounds {
   bool causal = false;                   // later rows are not seen
 };
 
+/// (|query_j|^2 + epsilon d)^(-1/2) of all rows [len, d], in the team's workspace.
+std::span<const float> inverse_norms(const Team& team, const ConstView& query, float epsilon);
+
 /// Of in.query and in.value writes out [len, head_dim] and statistics [2, len] (tiled_softmax.hpp).
 void sorted_forward(const Team& team, const SortedRounds& rounds, const HeadInputs& in, View out,
                     View statistics);
