@@ -5,7 +5,7 @@
 
 #include "harness/layers/linear.hpp"
 #include "harness/layers/row_blocks.hpp"
-#include "harness/model/heads.hpp"
+#include "harness/model/head_projections.hpp"
 
 namespace arena {
 namespace {
@@ -35,14 +35,10 @@ SomeSlices part_of_head(const SomeSlices& all, Index first, std::size_t count, I
 class MultiHead final : public AttentionLayer {
  public:
   MultiHead(std::unique_ptr<AttentionHead> head, const Setup& setup)
-      : head_(std::move(head)), setup_(setup), width_(setup.num_heads * setup.head_dim) {
-    const InputNames names = input_names(*head_);
-    for (Index slot = 0; slot < kNumInputSlots; ++slot) {
-      const std::string& name = names[static_cast<std::size_t>(slot)];
-      if (name.empty()) continue;
-      inputs_.push_back({slot, static_cast<Index>(parameters_.size())});
-      append(parameters_, linear_specs(name, setup.model_dim, width_, Init::xavier()));
-    }
+      : head_(std::move(head)),
+        setup_(setup),
+        width_(setup.num_heads * setup.head_dim),
+        inputs_(*head_, setup, parameters_) {
     out_ = static_cast<Index>(parameters_.size());
     append(parameters_, linear_specs("out", width_, setup.model_dim, Init::xavier()));
     heads_ = static_cast<Index>(parameters_.size());
@@ -66,10 +62,7 @@ class MultiHead final : public AttentionLayer {
   Footprint footprint(const Extents& extents, const Call& call) const override {
     const Index heads = setup_.num_heads;
     const Index out_bytes = stored_bytes<float>(extents.query_len * width_);
-    Index input_bytes = 0;
-    for (const Input& input : inputs_) {
-      input_bytes += stored_bytes<float>(rows_of(input.slot, extents) * width_);
-    }
+    const Index input_bytes = inputs_.bytes(extents);
     Footprint need{.frame = input_bytes + out_bytes};
     Index head_scratch = 0;
     for (Index h = 0; h < heads; ++h) {
@@ -79,7 +72,7 @@ class MultiHead final : public AttentionLayer {
       head_scratch = std::max(head_scratch, of_head.scratch);
     }
     const Index lists = stored_bytes<Frame>(heads) + stored_bytes<float>(heads);
-    const auto transposes = static_cast<Index>(inputs_.size()) + 1;
+    const Index transposes = inputs_.count() + 1;
     const Index forward = lists + input_bytes + out_bytes;
     const Index backward = forward + transposes * stored_bytes<float>(setup_.model_dim * width_);
     need.scratch = backward + head_scratch;
@@ -93,50 +86,6 @@ class MultiHead final : public AttentionLayer {
                 Slices grads) const override;
 
  private:
-  /// An input of the heads, and the position of its projection's weight in parameters(); the bias
-  /// is next.
-  struct Input {
-    Index slot;
-    Index weight;
-  };
-  /// An input whose gradient goes through its transposed weight [width, model_dim].
-  struct Source {
-    Index slot;
-    const float* transposed;
-  };
-  /// One matrix [len, head_dim] for each head, one below the other: rows of a head lie close
-  /// together, so that kernels use all of a cache.
-  template <class AnyView>
-  struct Stacked {
-    AnyView all{};
-    Index len = 0;
-
-    AnyView operator[](Index head) const { return all.row_slice(head * len, len); }
-  };
-  template <class AnyView>
-  using StackedInputs = HeadMatrices<Stacked<AnyView>>;
-
-  static bool of_context(Index slot) { return slot == 1 || slot == 2; }
-  static Index rows_of(Index slot, const Extents& extents) {
-    return of_context(slot) ? extents.key_len : extents.query_len;
-  }
-  bool listed(Index slot) const {
-    return std::ranges::find(inputs_, slot, &Input::slot) != inputs_.end();
-  }
-
-  template <class AnyView, class Memory>
-  Stacked<AnyView> take_stacked(Memory& memory, Index len) const {
-    return {memory.matrix(setup_.num_heads * len, setup_.head_dim), len};
-  }
-  /// Inputs of all heads, or their gradients, in the order of slots.
-  template <class AnyView, class Memory>
-  StackedInputs<AnyView> take_inputs(Memory& memory, const Extents& extents) const {
-    return head_matrices<Stacked<AnyView>>([&](Index slot) {
-      return listed(slot) ? take_stacked<AnyView>(memory, rows_of(slot, extents))
-                          : Stacked<AnyView>();
-    });
-  }
-
   static Extents extents_of(const LayerInputs& in) {
     return {in.x.rows(), in.context.empty() ? in.x.rows() : in.context.rows()};
   }
@@ -166,60 +115,32 @@ class MultiHead final : public AttentionLayer {
     for (Index h = 0; h < setup_.num_heads; ++h) body(h, team);
   }
 
-  ConstView rows_of_head(const ConstView& transposed_weight, Index head) const {
-    return transposed_weight.row_slice(head * setup_.head_dim, setup_.head_dim);
-  }
+  /// The part of one head in what is stacked.
   template <class AnyView>
-  AnyView columns_of_head(const AnyView& all, Index head) const {
-    return all.column_slice(head * setup_.head_dim, setup_.head_dim);
+  HeadMatrices<AnyView> of_head(const HeadMatrices<AnyView>& all, Index h) const {
+    const Heads stacked(setup_.num_heads, HeadLayout::kStacked);
+    return head_matrices<AnyView>([&](Index slot) { return stacked.part(all[slot], h); });
+  }
+  /// And in what lies side by side.
+  template <class AnyView>
+  AnyView columns_of_head(const AnyView& all, Index h) const {
+    return Heads(setup_.num_heads).part(all, h);
   }
 
-  template <class AnyView>
-  static HeadMatrices<AnyView> of_head(const StackedInputs<AnyView>& all, Index h) {
-    return head_matrices<AnyView>([&](Index slot) { return all[slot][h]; });
-  }
-
-  void project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-               const StackedInputs<View>& to) const;
-  void run_heads(const Call& call, const StackedInputs<ConstView>& in, const Weights& weights,
-                 View out, std::span<Frame> frames, const Extras& extras) const;
-  void backward_weights(const Team& team, ConstView x, const Stacked<View>& d, View d_weight,
-                        View d_bias) const;
-  void backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
-                       const StackedInputs<View>& d, const LayerGrads& d_in) const;
-  void backward_source(const Team& team, std::span<const Source> sources,
-                       const StackedInputs<View>& d, View d_x) const;
+  void run_heads(const Call& call, const HeadInputs& in, const Weights& weights, View out,
+                 std::span<Frame> frames, const Extras& extras) const;
 
   std::unique_ptr<AttentionHead> head_;
   Setup setup_;
   Index width_;
-  std::vector<Input> inputs_;
-  Index out_ = 0;    // position of the output projection's weight in parameters()
-  Index heads_ = 0;  // and of the heads' own parameters
   std::vector<ParameterSpec> parameters_, buffers_, statistics_;
+  HeadProjections inputs_;  // its parameters come first
+  Index out_ = 0;           // position of the output projection's weight in parameters()
+  Index heads_ = 0;         // and of the heads' own parameters
 };
 
-void MultiHead::project(const Call& call, const LayerInputs& in, const ConstSlices& weights,
-                        const StackedInputs<View>& to) const {
-  for (const bool context : {false, true}) {
-    const ConstView source = context && !in.context.empty() ? in.context : in.x;
-    for_row_blocks(call.team, source.rows(), [&](Index first, Index count, const Team&) {
-      const ConstView rows = source.row_slice(first, count);
-      for (const Input& input : inputs_) {
-        if (of_context(input.slot) != context) continue;
-        for (Index h = 0; h < setup_.num_heads; ++h) {
-          linear(rows, columns_of_head(weights[input.weight], h),
-                 columns_of_head(weights[input.weight + 1], h),
-                 to[input.slot][h].row_slice(first, count));
-        }
-      }
-    });
-  }
-}
-
-void MultiHead::run_heads(const Call& call, const StackedInputs<ConstView>& in,
-                          const Weights& weights, View out, std::span<Frame> frames,
-                          const Extras& extras) const {
+void MultiHead::run_heads(const Call& call, const HeadInputs& in, const Weights& weights, View out,
+                          std::span<Frame> frames, const Extras& extras) const {
   const std::span<float> losses = call.team.workspace().take<float>(setup_.num_heads);
   std::ranges::fill(losses, 0.0F);
   std::vector<Plan> plans(extras.plan ? static_cast<std::size_t>(setup_.num_heads) : 0);
@@ -250,17 +171,15 @@ void MultiHead::forward(const Call& call, const LayerInputs& in, const Weights& 
   const Extents extents = extents_of(in);
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const auto inputs =
-      frame ? take_inputs<View>(*frame, extents) : take_inputs<View>(workspace, extents);
+  const HeadMatrices<View> inputs =
+      frame ? inputs_.take<View>(*frame, extents) : inputs_.take<View>(workspace, extents);
   const View out = frame ? frame->matrix(extents.query_len, width_)
                          : workspace.matrix(extents.query_len, width_);
-  project(call, in, weights.parameters, inputs);
+  inputs_.forward(call.team, in, weights.parameters, inputs);
   const std::span<Frame> frames =
       frame ? take_head_frames(*frame, extents, call) : std::span<Frame>{};
-  run_heads(call, head_matrices<Stacked<ConstView>>([&](Index slot) {
-              return Stacked<ConstView>{inputs[slot].all, inputs[slot].len};
-            }),
-            weights, out, frames, extras);
+  run_heads(call, head_matrices<ConstView>([&](Index slot) { return inputs[slot]; }), weights, out,
+            frames, extras);
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
     linear(out.row_slice(first, count), weights.parameters[out_], weights.parameters[out_ + 1],
            y.row_slice(first, count));
@@ -274,81 +193,31 @@ void MultiHead::backward(const Call& call, const LayerInputs& in, const Weights&
   Workspace& workspace = call.team.workspace();
   const WorkspaceScope scope(workspace);
   FrameReader reader(frame);
-  const auto inputs = take_inputs<ConstView>(reader, extents);
+  const auto inputs = inputs_.take<ConstView>(reader, extents);
   const ConstView out = reader.matrix(extents.query_len, width_);
   const std::span<Frame> frames = take_head_frames(reader, extents, call);
-  const auto d = take_inputs<View>(workspace, extents);
-  const auto d_out = take_stacked<View>(workspace, extents.query_len);
+  const auto d = inputs_.take<View>(workspace, extents);
+  const View d_out = workspace.matrix(setup_.num_heads * extents.query_len, setup_.head_dim);
+  const Heads stacked(setup_.num_heads, HeadLayout::kStacked);
 
   const ConstView out_transposed = transposed(workspace, weights, out_);
   for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
     for (Index h = 0; h < setup_.num_heads; ++h) {
       linear_backward_input(d_y.row_slice(first, count), columns_of_head(out_transposed, h),
-                            d_out[h].row_slice(first, count), Output::kOverwrite);
+                            stacked.part(d_out, h).row_slice(first, count), Output::kOverwrite);
     }
   });
   linear_backward_weights(call.team, out, d_y, grads[out_], grads[out_ + 1]);
 
   for_each_head(call.team, any_shared(head_->parameters()), [&](Index h, const Team& team) {
-    const HeadOutputGrads d_outputs{.out = d_out[h],
+    const HeadOutputGrads d_outputs{.out = stacked.part(d_out, h),
                                     .auxiliary_loss = d_auxiliary_loss,
                                     .forward_out = columns_of_head(out, h)};
     head_->backward(call_of_head(call, h, team, nullptr), of_head(inputs, h),
                     weights_of_head(weights, h), d_outputs, frames[static_cast<std::size_t>(h)],
                     of_head(d, h), part_of_head(grads, heads_, head_->parameters().size(), h));
   });
-  backward_inputs(call, in, weights, d, d_in);
-  for (const Input& input : inputs_) {
-    const bool context = of_context(input.slot) && !in.context.empty();
-    backward_weights(call.team, context ? in.context : in.x, d[input.slot], grads[input.weight],
-                     grads[input.weight + 1]);
-  }
-}
-
-void MultiHead::backward_weights(const Team& team, ConstView x, const Stacked<View>& d,
-                                 View d_weight, View d_bias) const {
-  for (Index h = 0; h < setup_.num_heads; ++h) {
-    linear_backward_weights(team, x, d[h], columns_of_head(d_weight, h),
-                            columns_of_head(d_bias, h));
-  }
-}
-
-/// d_x = sum over `sources` and heads of d W^T: each head has its own rows of a transposed weight.
-void MultiHead::backward_source(const Team& team, std::span<const Source> sources,
-                                const StackedInputs<View>& d, View d_x) const {
-  const auto term = [&](std::size_t i, Index h, Index first, Index count) -> Term {
-    if (i >= sources.size()) return {ConstView(), ConstView()};
-    const ConstView transposed(sources[i].transposed, width_, setup_.model_dim);
-    return {d[sources[i].slot][h].row_slice(first, count), rows_of_head(transposed, h)};
-  };
-  for_row_blocks(team, d_x.rows(), [&](Index first, Index count, const Team&) {
-    const View rows = d_x.row_slice(first, count);
-    for (Index h = 0; h < setup_.num_heads; ++h) {
-      static_assert(kNumInputSlots == 6);
-      const std::array terms{term(0, h, first, count), term(1, h, first, count),
-                             term(2, h, first, count), term(3, h, first, count),
-                             term(4, h, first, count), term(5, h, first, count)};
-      multiply(std::span(terms).first(sources.size()),
-               {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
-    }
-  });
-}
-
-/// Gradients of keys and values go to the context where there is one.
-void MultiHead::backward_inputs(const Call& call, const LayerInputs& in, const Weights& weights,
-                                const StackedInputs<View>& d, const LayerGrads& d_in) const {
-  const bool self = in.context.empty();
-  std::array<Source, kNumInputSlots> sources;
-  for (const bool context : {false, true}) {
-    std::size_t count = 0;
-    for (const Input& input : inputs_) {
-      if ((of_context(input.slot) && !self) != context) continue;
-      const ConstView weight = transposed(call.team.workspace(), weights, input.weight);
-      sources[count++] = {input.slot, weight.data()};
-    }
-    const View d_source = context ? d_in.context : d_in.x;
-    if (!d_source.empty()) backward_source(call.team, std::span(sources).first(count), d, d_source);
-  }
+  inputs_.backward(call.team, in, weights, d, d_in, grads);
 }
 
 }  // namespace
