@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,102 +10,11 @@
 #include "harness/bench/contender.hpp"
 #include "harness/bench/google.hpp"
 #include "harness/bench/gradient_probe.hpp"
-#include "harness/bench/step.hpp"
-#include "harness/model/make.hpp"
+#include "tests/broken_variants.hpp"
 #include "tests/expect_error.hpp"
 
 namespace arena {
 namespace {
-
-/// dense with one thing wrong, to see that it is refused a time.
-class Broken final : public AttentionHead {
- public:
-  Broken(const Setup& setup, std::string fault)
-      : dense_(Registry<Variant>::find("dense").make_head(setup, {})), fault_(std::move(fault)) {}
-
-  Footprint footprint(const Extents& extents, const Call& call) const override {
-    return dense_->footprint(extents, call);
-  }
-  void forward(const Call& call, const HeadInputs& in, const Weights& weights, HeadOutputs outputs,
-               Frame* frame, const Extras& extras) const override {
-    dense_->forward(call, in, weights, outputs, frame, extras);
-    if (fault_ == "forward") outputs.out(outputs.out.rows() - 1, 0) += 0.01F;
-    if (fault_ == "nan") outputs.out(0, 0) = std::nanf("");
-    if (fault_ == "unsteady") outputs.out(0, 0) += 1e-6F * static_cast<float>(++calls_);
-  }
-  void backward(const Call& call, const HeadInputs& in, const Weights& weights,
-                const HeadOutputGrads& d_outputs, const Frame& frame, HeadGrads d_in,
-                Slices grads) const override {
-    dense_->backward(call, in, weights, d_outputs, frame, d_in, grads);
-    if (fault_ == "d_query") d_in.query *= 1.02F;
-    if (fault_ == "d_key") d_in.key.setZero();
-    if (fault_ == "d_value") d_in.value *= 1.02F;
-    if (fault_ == "d_lost") d_in.value.setZero();
-    if (fault_ == "d_lost_in_layer_1" && call.layer == 1) d_in.value.setZero();
-  }
-
- private:
-  std::unique_ptr<AttentionHead> dense_;
-  std::string fault_;
-  mutable int calls_ = 0;
-};
-
-const Register<Variant> kBroken{{
-    .name = "test_broken",
-    .summary = "dense with a fault",
-    .family = "test",
-    .cost = "that of dense",
-    .source = "this test",
-    .options = {choice_option("fault", "none",
-                              {"none", "forward", "nan", "unsteady", "d_query", "d_key", "d_value",
-                               "d_lost", "d_lost_in_layer_1"},
-                              "what is wrong")},
-    .claims = {.causal = true, .exact = {{.name = "always"}}},
-    .make_head = [](const Setup& setup, const Options& options) -> std::unique_ptr<AttentionHead> {
-      return std::make_unique<Broken>(setup, options.text("fault"));
-    },
-}};
-
-const Register<Variant> kHuge{{
-    .name = "test_huge",
-    .summary = "asks for more memory than there is",
-    .family = "test",
-    .cost = "too much",
-    .source = "this test",
-    .claims = {.exact = {{.name = "always"}}},
-    .make_head = [](const Setup& setup, const Options&) -> std::unique_ptr<AttentionHead> {
-      return std::make_unique<Broken>(setup, "none");
-    },
-    .analytic_bytes = [](const Problem&) { return 1e18; },
-}};
-
-const Register<Variant> kHeadless{{.name = "test_headless",
-                                   .summary = "has no head form",
-                                   .family = "test",
-                                   .cost = "none",
-                                   .source = "this test"}};
-
-BenchVariant chosen(const std::string& text) {
-  const ChosenVariant variant = choose_variant(text);
-  return {variant.variant.name, variant.options};
-}
-
-BenchGroup group_of(const BenchShape& shape, const std::vector<std::string>& variants) {
-  BenchGroup group;
-  group.shape = shape;
-  for (const std::string& variant : variants) group.variants.push_back(chosen(variant));
-  group.repetitions = 3;
-  group.benchmark_flags = {"--benchmark_min_time=0.0001"};
-  return group;
-}
-
-BenchShape small_shape(Pass pass) {
-  return {.pass = pass, .length = 37, .heads = 2, .head_dim = 8};
-}
-
-Record run_one(const BenchShape& shape, const std::string& variant) {
-  return run_bench_group(group_of(shape, {variant}), [](const std::string&) {}).front();
-}
 
 TEST(Bench, FillsARecordPerVariant) {
   BenchShape shape = small_shape(Pass::kTrain);
@@ -154,93 +61,6 @@ TEST(Bench, EveryRegisteredVariantPassesInBothScopes) {
       EXPECT_EQ(record.status, "OK") << scope << ' ' << name << ": " << record.error;
     }
   }
-}
-
-BenchShape small_step(const std::string& task = "") {
-  BenchShape shape = small_shape(Pass::kTrain);
-  shape.scope = "step";
-  shape.batch = 3;
-  shape.task = task;
-  if (!task.empty()) shape.length = 64;
-  return shape;
-}
-
-TEST(BenchStep, TimesAStepOfEveryVariant) {
-  for (const std::string& name : Registry<Variant>::names()) {
-    if (name.starts_with("test_")) continue;
-    BenchShape shape = small_step();
-    shape.threads = 2;
-    const Record record = run_one(shape, name);
-    EXPECT_EQ(record.status, "OK") << name << ": " << record.error;
-    EXPECT_EQ(record.time_ns.size(), 3U);
-    EXPECT_GT(record.time_ns_cold.value(), 0);
-    EXPECT_GT(record.workspace_bytes.value(), 0);
-    EXPECT_NEAR(record.tokens_per_s.value() * record.time_ns_median.value(), 3 * 37 * 1e9, 1);
-  }
-}
-
-TEST(BenchStep, CountsTheModelsWork) {
-  const Record record = run_one(small_step(), "dense");
-  // Width 16, hidden 32, 2 layers; classifier 16 x 128 x 10; attention 14 N^2 d per head and layer.
-  const double weights = 2 * (4 * 16 * 16 + 2 * 16 * 32);
-  const double expected =
-      3 * (6 * 37 * weights + 6 * (16 * 128 + 128 * 10) + 2 * 2 * 14.0 * 37 * 37 * 8);
-  EXPECT_EQ(record.flops.value(), expected);
-}
-
-TEST(BenchStep, TaskKeepsTrueLengths) {
-  const BenchShape shape = small_step("listops[max_len=64]");
-  const StepBatch batch(shape);
-  EXPECT_EQ(batch.max_len(), 64);
-  EXPECT_GT(batch.lengths().at("min"), 16);
-  EXPECT_LT(batch.lengths().at("max"), 64);
-  Index tokens = 0;
-  for (const Sample& sample : batch.samples()) tokens += static_cast<Index>(sample.tokens.size());
-  EXPECT_EQ(batch.tokens(), tokens);
-  EXPECT_EQ(3 * batch.lengths().at("mean"), tokens);
-  const Record record = run_one(shape, "blocked");
-  EXPECT_EQ(record.status, "OK") << record.error;
-  EXPECT_EQ(record.lengths, batch.lengths());
-  EXPECT_FALSE(record.dataset_hash.empty());
-  EXPECT_NEAR(record.tokens_per_s.value() * record.time_ns_median.value(),
-              static_cast<double>(batch.tokens()) * 1e9, 1);
-}
-
-TEST(BenchStep, WhatNeedsEdgesIsARowWithoutThem) {
-  const auto records = run_bench_group(
-      group_of(small_step("listops[max_len=64]"), {"graph", "blocked"}), [](const std::string&) {});
-  EXPECT_EQ(records[0].status, "UNSUPPORTED");
-  EXPECT_NE(records[0].error.find("along the edges"), std::string::npos) << records[0].error;
-  EXPECT_EQ(records[1].status, "OK") << records[1].error;
-}
-
-TEST(BenchStep, WrongHeadsGetNoTime) {
-  for (const char* fault : {"forward", "nan", "d_query", "d_key", "d_value"}) {
-    const Record record = run_one(small_step(), std::string("test_broken[fault=") + fault + "]");
-    EXPECT_EQ(record.status, "INCORRECT") << fault;
-    EXPECT_TRUE(record.time_ns.empty());
-  }
-}
-
-TEST(BenchStep, WrongLayersGetNoTime) {
-  // Alone, a head of the first layer is right.
-  const Record record = run_one(small_step(), "test_broken[fault=d_lost_in_layer_1]");
-  EXPECT_EQ(record.status, "INCORRECT");
-  EXPECT_NE(record.error.find("gradient of the weights"), std::string::npos) << record.error;
-  EXPECT_TRUE(record.time_ns.empty());
-}
-
-TEST(BenchStep, ModelsGradientIsHeldAgainstItsLoss) {
-  const BenchShape shape = small_step();
-  const StepBatch batch(shape);
-  Workers workers(1);
-  const auto error = [&](const std::string& variant) {
-    return StepContender(shape, chosen(variant), batch, workers)
-        .check_gradient(workers.team())
-        .error;
-  };
-  EXPECT_LT(error("blocked"), 5e-3);
-  EXPECT_GT(error("test_broken[fault=d_lost]"), 2e-2);
 }
 
 TEST(Bench, WrongOutputGetsNoTime) {
