@@ -92,6 +92,9 @@ void add_build_spoilers(std::vector<std::string>& found) {
 #ifndef NDEBUG
   found.push_back("this binary is built with assertions: kernels of Eigen check every index");
 #endif
+  if (std::getenv("ARENA_HIDE_AMX") != nullptr) {
+    found.push_back("ARENA_HIDE_AMX is set: a matrix unit is not used");
+  }
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   found.push_back("this binary is built with a sanitizer: it is several times slower");
 #endif
