@@ -78,13 +78,19 @@ PixelSet::PixelSet(const Canvas& canvas, std::uint8_t limit) : PixelSet(canvas.s
 }
 
 void PixelSet::add_frame(Index width) {
+  const auto at_edge = [&](Index v) { return v < width || v >= side_ - width; };
+  Row whole{};
+  Row ends{};
+  for (Index x = 0; x < side_; ++x) {
+    const auto word = static_cast<std::size_t>(1 + x / 64);
+    const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(x % 64);
+    whole[word] |= bit;
+    if (at_edge(x)) ends[word] |= bit;
+  }
   for (Index y = 0; y < side_; ++y) {
-    const bool whole = y < width || y >= side_ - width;
+    const Row& added = at_edge(y) ? whole : ends;
     Row& bits = rows_[static_cast<std::size_t>(y)];
-    for (Index x = 0; x < side_; ++x) {
-      if (!whole && x >= width && x < side_ - width) x = side_ - width;
-      bits[static_cast<std::size_t>(1 + x / 64)] |= std::uint64_t{1} << (x % 64);
-    }
+    for (std::size_t w = 1; w <= static_cast<std::size_t>(words_); ++w) bits[w] |= added[w];
   }
 }
 

@@ -114,8 +114,7 @@ void Growth::take_place(const Contour& contour) {
 }
 
 std::optional<std::array<Contour, 2>> Growth::try_targets(Canvas& lines) {
-  mask_.clear();
-  mask_.frame(shape_.padding);
+  mask_ = padding_;
   const auto first = first_paddle(2 * shape_.seed_distance);
   if (!first) return std::nullopt;
   const auto second = first_paddle_beside(first->tail);

@@ -21,7 +21,9 @@ struct Contour {
 class Growth {
  public:
   Growth(const PathfinderShape& shape, const Brush& brush, RandomStream& stream)
-      : shape_(shape), brush_(brush), stream_(stream), mask_(shape.side) {}
+      : shape_(shape), brush_(brush), stream_(stream), padding_(shape.side), mask_(shape.side) {
+    padding_.frame(shape.padding);
+  }
 
   /// Two contours that begin near one another and grow side by side, or nullopt.
   std::optional<std::array<Contour, 2>> try_targets(Canvas& lines);
@@ -41,6 +43,7 @@ class Growth {
   const PathfinderShape& shape_;
   const Brush& brush_;
   RandomStream& stream_;
+  Canvas padding_;  // the mask before there is anything
   Canvas mask_;
   std::vector<float> up_to_{};  // sums of the ring's weights
 };
