@@ -21,6 +21,7 @@
 #include <numbers>
 
 #include "variants/engine/random_features.hpp"
+#include "variants/engine/reference_softmax.hpp"
 
 namespace arena {
 namespace {
@@ -132,17 +133,10 @@ struct ReferenceFeatures {
 MatrixD reference(const Problem& p, const Call&, const HeadInputs& in, const Weights& weights) {
   const RandomKernel kernel = kernel_of(p.options);
   const ReferenceFeatures query(kernel, in.query, weights), key(kernel, in.key, weights);
-  MatrixD scores = query.phi * key.phi.transpose();
-  for (Index i = 0; i < scores.rows(); ++i) {
-    const Index all = scores.cols();
-    const Index seen = p.setup.causal ? std::max(Index{0}, causal_limit(i, p.extents) + 1) : all;
-    scores.row(i).tail(all - seen).setZero();
-    if (seen == 0) continue;
-    const auto logs = key.logs.col(0).head(seen).array();
-    scores.row(i).head(seen).array() *= (logs - logs.maxCoeff()).exp().transpose();
-    scores.row(i) /= scores.row(i).sum();
-  }
-  return scores * in.value.cast<double>();
+  MatrixD scores = (query.phi * key.phi.transpose()).array().log();
+  scores.rowwise() += key.logs.col(0).transpose();
+  if (p.setup.causal) hide_later(scores);
+  return reference_softmax(std::move(scores)) * in.value.cast<double>();
 }
 
 /// What out is a ratio of, by the kernel's own code.

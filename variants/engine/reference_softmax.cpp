@@ -1,5 +1,6 @@
 #include "variants/engine/reference_softmax.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace arena {
@@ -10,7 +11,8 @@ MatrixD reference_scores(const MatrixD& query, const MatrixD& key) {
 
 void hide_later(MatrixD& scores) {
   for (Index i = 0; i < scores.rows(); ++i) {
-    scores.row(i).tail(scores.cols() - i - 1).setConstant(kHiddenScore);
+    const Index seen = std::max(Index{0}, i + 1 + scores.cols() - scores.rows());
+    scores.row(i).tail(scores.cols() - seen).setConstant(kHiddenScore);
   }
 }
 

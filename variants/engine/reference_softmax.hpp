@@ -13,7 +13,7 @@ constexpr double kHiddenScore = -std::numeric_limits<double>::infinity();
 /// <query_i, key_j> / sqrt(width).
 MatrixD reference_scores(const MatrixD& query, const MatrixD& key);
 
-/// Hides what a causal query does not see, of as many keys as queries.
+/// Hides what a causal query does not see (causal_limit in attention.hpp).
 void hide_later(MatrixD& scores);
 
 /// Of each row; zeros where all is hidden, or where there is no column.
