@@ -12,7 +12,7 @@
 namespace arena::matrix_unit {
 namespace {
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 struct Shape {
   Index rows, depth, cols;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 namespace arena::matrix_unit {
 namespace {
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 /// The operating system keeps the unit's registers for those who ask (Linux 5.16).
 bool permitted() {
@@ -41,7 +41,7 @@ constexpr Configuration kConfiguration;
 }  // namespace
 
 bool available() {
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
   static const bool is_available = detected();
   return is_available;
 #else
@@ -49,7 +49,7 @@ bool available() {
 #endif
 }
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 Session::Session() {
   asm volatile("ldtilecfg %0" : : "m"(kConfiguration));

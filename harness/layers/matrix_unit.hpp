@@ -17,6 +17,11 @@
 
 #include "harness/layers/micro_kernel.hpp"
 
+// What the compiler may assemble; clang 14 has a name of its own for it.
+#if defined(__AMX_BF16__) || defined(__AMXBF16__)
+#define ARENA_HAS_MATRIX_UNIT
+#endif
+
 namespace arena::matrix_unit {
 
 /// Whether this machine has the unit, this process may use it and this build can. The environment
@@ -58,7 +63,7 @@ inline Source rows_of(const ConstView& x, Index first, Index count) {
   return {x.data() + first * x.outerStride(), x.outerStride(), count, x.cols()};
 }
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 /// The unit's registers belong to the caller while one of these lives.
 class Session {
@@ -124,7 +129,7 @@ template <int kParts>
 void pack_right_transposed(const Source& x, float factor, Panel* to);
 
 /// 32 x 32 sums in the unit's registers 0 to 3; left operands go through 4 and 5, right ones
-/// through 6 and 7.
+/// through 6 and 7. Addresses are named outside asm: clang 14 captures nothing for asm alone.
 struct Sums {
   static void clear() {
     for_each([](auto r, auto c) ARENA_INLINE_LAMBDA {
@@ -134,19 +139,21 @@ struct Sums {
   /// Rows of floats `stride` apart; with 0 all rows are the one at `from`.
   ARENA_INLINE static void load(const float* from, Index stride) {
     for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      const float* const tile = from + r * kTile * stride + c * kTile;
+      const std::size_t bytes = static_cast<std::size_t>(stride) * sizeof(float);
       asm volatile("tileloadd (%0,%1,1), %%tmm%c2"
                    :
-                   : "r"(from + r * kTile * stride + c * kTile), "r"(stride * sizeof(float)),
-                     "i"(2 * r + c)
+                   : "r"(tile), "r"(bytes), "i"(2 * r + c)
                    : "memory");
     });
   }
   ARENA_INLINE static void store(float* to, Index stride) {
     for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      float* const tile = to + r * kTile * stride + c * kTile;
+      const std::size_t bytes = static_cast<std::size_t>(stride) * sizeof(float);
       asm volatile("tilestored %%tmm%c2, (%0,%1,1)"
                    :
-                   : "r"(to + r * kTile * stride + c * kTile), "r"(stride * sizeof(float)),
-                     "i"(2 * r + c)
+                   : "r"(tile), "r"(bytes), "i"(2 * r + c)
                    : "memory");
     });
   }
@@ -188,9 +195,10 @@ struct Sums {
   template <int kFirst>
   ARENA_INLINE static void operand(const Panel& panel) {
     unrolled<2>([&](auto i) ARENA_INLINE_LAMBDA {
+      const auto& tile = panel.at[i];
       asm volatile("tileloadd (%0,%1,1), %%tmm%c2"
                    :
-                   : "r"(panel.at[i]), "r"(sizeof(panel.at[i][0])), "i"(kFirst + i), "m"(panel));
+                   : "r"(tile), "r"(sizeof(panel.at[i][0])), "i"(kFirst + i), "m"(panel));
     });
   }
 };

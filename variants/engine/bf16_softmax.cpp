@@ -198,7 +198,7 @@ Index rounded_bytes(const Extents& extents, Index head_dim) {
          2 * stored_bytes<float>(extents.key_len * head_dim);
 }
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 using MatrixGroup = softmax_forward_detail::MatrixGroup<1>;
 #endif
 
@@ -206,7 +206,7 @@ using MatrixGroup = softmax_forward_detail::MatrixGroup<1>;
 
 void bf16_softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                           HeadOutputs outputs, View statistics) {
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
   if (matrix_unit::available()) {
     softmax_forward_detail::run_forward<MatrixGroup>(team, in, scale, mask, outputs, statistics,
                                                      Output::kOverwrite);
@@ -234,7 +234,7 @@ void bf16_softmax_backward(const Team& team, const HeadInputs& in, float scale,
 }
 
 SoftmaxScratch bf16_softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
   if (matrix_unit::available()) {
     return softmax_forward_detail::forward_scratch<MatrixGroup>(extents, head_dim, workers);
   }

@@ -7,7 +7,7 @@
 #include "harness/layers/matrix_unit.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 namespace arena::softmax_forward_detail {
 

@@ -13,7 +13,7 @@
 #include "harness/layers/matrix_unit.hpp"
 #include "variants/engine/softmax_backward_problem.hpp"
 
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
 
 namespace arena::softmax_backward_detail {
 

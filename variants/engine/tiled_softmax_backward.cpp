@@ -71,7 +71,7 @@ class KeyBlocks {
 /// body.operator()<Block>() with the blocks of keys for this machine.
 template <class Body>
 auto with_blocks(const Body& body) {
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
   if (matrix_unit::available()) return body.template operator()<MatrixKeyBlock>();
 #endif
   return body.template operator()<VectorKeyBlock>();

@@ -12,7 +12,7 @@ using namespace softmax_forward_detail;  // NOLINT(google-build-using-namespace)
 /// body.operator()<Group>() with the groups for this machine.
 template <class Body>
 auto with_groups(const Body& body) {
-#ifdef __AMX_BF16__
+#ifdef ARENA_HAS_MATRIX_UNIT
   if (matrix_unit::available()) {
     return body.template operator()<MatrixGroup<matrix_unit::kExact>>();
   }
