@@ -28,7 +28,7 @@ struct Sample {
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> second{};  // the other document of a pair
   Matrix features{};                   // vectors in place of tokens [len, feature_dim]
-  /// kSequenceLabel: one; kPositionLabels, kNodeLabels: one per position; kSequence: the target.
+  /// kSequenceLabel: one; one per position; kSequence: the target, then the end mark (last class).
   std::vector<std::int32_t> labels;
   std::shared_ptr<const Edges> edges{};
   std::array<Index, 2> grid{};
@@ -52,7 +52,7 @@ class Task {
   virtual Answer answer() const = 0;
   virtual Index vocab_size() const = 0;
   virtual Index num_classes() const = 0;
-  virtual Index max_len() const = 0;  // no sample, no document of a pair is longer
+  virtual Index max_len() const = 0;  // no sample, document of a pair, target before its end mark
   /// Whether samples are pairs of documents with one label.
   virtual bool pairs() const { return false; }
   virtual Index size(Split split) const = 0;

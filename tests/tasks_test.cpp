@@ -76,7 +76,12 @@ TEST_P(Tasks, TokensLabelsAndLengthsAreInRange) {
       ASSERT_GE(scored, 1);
       if (task->answer() == Answer::kSequenceLabel) {
         ASSERT_EQ(sample.labels.size(), 1U);
-      } else if (task->answer() != Answer::kSequence) {
+      } else if (task->answer() == Answer::kSequence) {
+        ASSERT_LE(static_cast<Index>(sample.labels.size()), task->max_len() + 1);
+        ASSERT_EQ(scored, static_cast<Index>(sample.labels.size()));
+        ASSERT_EQ(std::ranges::find(sample.labels, task->num_classes() - 1),
+                  sample.labels.end() - 1);
+      } else {
         ASSERT_EQ(static_cast<Index>(sample.labels.size()), length_of(sample));
       }
     }
@@ -257,6 +262,37 @@ TEST(Recall, BaselinesAreWhatTheyMustBe) {
   }
   EXPECT_EQ(baselines[1].name, "commonest value");
   EXPECT_NEAR(baselines[1].accuracy, expected, 4 * 0.15 / std::sqrt(2000.0));
+}
+
+TEST(Transduce, WritesTheSequenceAsItsKindSays) {
+  for (const std::string kind : {"copy", "reverse", "sort"}) {
+    const auto task = make_task("transduce[max_len=9,min_len=3,symbols=5,kind=" + kind + "]");
+    EXPECT_EQ(task->max_len(), 9);
+    EXPECT_EQ(task->num_classes(), 6);
+    std::set<std::size_t> lengths;
+    for (Index i = 0; i < 300; ++i) {
+      const Sample sample = task->sample(Split::kTest, i);
+      lengths.insert(sample.tokens.size());
+      std::vector<std::int32_t> expected = sample.tokens;
+      if (kind == "reverse") expected.assign(sample.tokens.rbegin(), sample.tokens.rend());
+      if (kind == "sort") std::stable_sort(expected.begin(), expected.end());
+      expected.push_back(5);
+      ASSERT_EQ(sample.labels, expected) << kind;
+    }
+    EXPECT_EQ(lengths, (std::set<std::size_t>{3, 4, 5, 6, 7, 8, 9}));
+  }
+}
+
+TEST(Transduce, SaysWhatDoesNotFit) {
+  EXPECT_ERROR(make_task("transduce[min_len=33]"), "transduce: min_len=33 is more than max_len=32");
+  EXPECT_ERROR(make_task("transduce[max_len=9,symbols=2]"), "too few for three splits");
+}
+
+TEST(Transduce, RepeatingTheSymbolBeforeIsGoodForSortedAnswersOnly) {
+  const double copied = make_task("transduce")->baselines()[1].accuracy;
+  const double sorted = make_task("transduce[kind=sort]")->baselines()[1].accuracy;
+  EXPECT_NEAR(copied, 1 / 17.0, 0.01);  // 15.5 pairs of 17.5 labels, one of 16 alike
+  EXPECT_GT(sorted, 0.4);
 }
 
 }  // namespace
