@@ -290,11 +290,11 @@ TEST(Model, RefusesWhatDoesNotFit) {
   EXPECT_THROW(make({{"dim", "10"}, {"heads", "4"}}, shape), Error);
   EXPECT_THROW(make({{"vocab_rows", "9"}}, shape), Error);
   EXPECT_THROW(make({{"position_rows", "19"}}, shape), Error);
-  ModelShape sequence = shape, pairs = shape;
-  sequence.answer = Answer::kSequence;
+  ModelShape nodes = shape, pairs = shape;
+  nodes.answer = Answer::kNodeLabels;
   pairs.answer = Answer::kPositionLabels;
   pairs.pairs = true;
-  for (const ModelShape& unsupported : {sequence, pairs}) {
+  for (const ModelShape& unsupported : {nodes, pairs}) {
     const auto error = error_of([&] { make({}, unsupported); });
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->failure(), Failure::kUnsupported);

@@ -27,6 +27,13 @@ class ByHeart final : public Task {
     for (Index i = 0; i < len; ++i) {
       sample.tokens.push_back(static_cast<std::int32_t>(stream.below(7)));
     }
+    if (answer_ == Answer::kSequence) {
+      for (Index i = 0; i < 1 + (len * 3) % max_len_; ++i) {
+        sample.labels.push_back(static_cast<std::int32_t>(stream.below(2)));
+      }
+      sample.labels.push_back(2);
+      return sample;
+    }
     const bool per_position = answer_ == Answer::kPositionLabels;
     for (Index i = 0; i < (per_position ? len : 1); ++i) {
       const bool scored = !per_position || i % 2 == 0;

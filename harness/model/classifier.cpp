@@ -21,6 +21,11 @@ struct Classifier::Transposes {
   ConstView hidden, out;
 };
 
+/// In the team's workspace.
+struct Classifier::Scored {
+  View hidden, logits;
+};
+
 std::vector<ParameterSpec> Classifier::specs() const {
   std::vector<ParameterSpec> specs = layer_norm_specs("norm", settings_.dim);
   for (const auto& part :
@@ -154,19 +159,38 @@ LossSum Classifier::score_positions(const Request& request, ConstView x, View d_
   return total;
 }
 
+std::int32_t Classifier::likeliest(const Request& request, ConstView x) const {
+  Workspace& workspace = request.team.workspace();
+  const WorkspaceScope scope(workspace);
+  const ConstSlices& weights = request.weights.parameters;
+  const View normed = workspace.matrix(1, settings_.dim);
+  layer_norm(x, weights[kScale], weights[kShift], settings_.norm_epsilon, normed,
+             workspace.matrix(1, 2));
+  Index best = 0;
+  score_rows(request, normed).logits.row(0).maxCoeff(&best);
+  return static_cast<std::int32_t>(best);
+}
+
+/// Linear - ReLU - Linear.
+Classifier::Scored Classifier::score_rows(const Request& request, ConstView features) const {
+  Workspace& workspace = request.team.workspace();
+  const ConstSlices& weights = request.weights.parameters;
+  const Scored scored{.hidden = workspace.matrix(features.rows(), settings_.hidden),
+                      .logits = workspace.matrix(features.rows(), settings_.num_classes)};
+  linear(features, weights[kHiddenWeight], weights[kHiddenBias], scored.hidden);
+  relu(scored.hidden);
+  linear(scored.hidden, weights[kOutWeight], weights[kOutBias], scored.logits);
+  return scored;
+}
+
 /// Linear - ReLU - Linear - loss on at most kRowBlock rows of features, and in training back.
 LossSum Classifier::score(const Request& request, const Transposes& transposed, ConstView features,
                           std::span<const std::int32_t> labels, std::span<std::uint8_t> right,
                           View d_features) const {
   Workspace& workspace = request.team.workspace();
   const WorkspaceScope scope(workspace);
-  const ConstSlices& weights = request.weights.parameters;
   const Slices& grads = request.grads;
-  const View hidden = workspace.matrix(features.rows(), settings_.hidden);
-  const View logits = workspace.matrix(features.rows(), settings_.num_classes);
-  linear(features, weights[kHiddenWeight], weights[kHiddenBias], hidden);
-  relu(hidden);
-  linear(hidden, weights[kOutWeight], weights[kOutBias], logits);
+  const auto [hidden, logits] = score_rows(request, features);
   const LossSum sum = cross_entropy(logits, labels, request.loss_scale, right);
   if (!request.training) return sum;
   const View d_hidden = workspace.matrix(features.rows(), settings_.hidden);

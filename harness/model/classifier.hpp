@@ -43,6 +43,9 @@ class Classifier {
   /// losses) and adds to the gradients of the weights.
   LossSum run(const Request& request, ConstView x, View d_x) const;
 
+  /// The likeliest class of one row x [1, dim].
+  std::int32_t likeliest(const Request& request, ConstView x) const;
+
   /// The same in parts, for two sequences: the mean of each, the score of both, which in training
   /// writes both d_mean, and the way back to each x.
   Pooled pool(const Request& request, ConstView x) const;
@@ -53,6 +56,8 @@ class Classifier {
   struct Transposes;
   Transposes transpose_weights(const Request& request) const;
   LossSum score_positions(const Request& request, ConstView x, View d_x) const;
+  struct Scored;
+  Scored score_rows(const Request& request, ConstView features) const;
   LossSum score(const Request& request, const Transposes& transposed, ConstView features,
                 std::span<const std::int32_t> labels, std::span<std::uint8_t> right,
                 View d_features) const;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "harness/layers/layer_norm.hpp"
 #include "harness/layers/product.hpp"
+#include "harness/model/decoder.hpp"
 
 namespace arena {
 namespace {
@@ -26,9 +28,8 @@ Setup setup_of(const Options& options, const ModelShape& shape) {
 }
 
 Classifier::Settings classifier_settings(const Options& options, const ModelShape& shape) {
-  if (shape.answer != Answer::kSequenceLabel && shape.answer != Answer::kPositionLabels) {
-    throw Error("this model gives one label per sequence or per position only",
-                Failure::kUnsupported);
+  if (shape.answer == Answer::kNodeLabels) {
+    throw Error("this model gives no labels per node", Failure::kUnsupported);
   }
   if (shape.pairs && shape.answer != Answer::kSequenceLabel) {
     throw Error("this model gives pairs of documents one label only", Failure::kUnsupported);
@@ -37,8 +38,14 @@ Classifier::Settings classifier_settings(const Options& options, const ModelShap
           .hidden = options.integer("head_hidden"),
           .num_classes = shape.num_classes,
           .norm_epsilon = static_cast<float>(options.real("norm_eps")),
-          .answer = shape.answer,
+          .answer = shape.answer == Answer::kSequence ? Answer::kPositionLabels : shape.answer,
           .pairs = shape.pairs};
+}
+
+BlockSettings block_settings(const Options& options) {
+  return {.hidden = options.integer("hidden"),
+          .dropout = options.real("dropout"),
+          .norm_epsilon = static_cast<float>(options.real("norm_eps"))};
 }
 
 }  // namespace
@@ -71,66 +78,85 @@ Model::Model(const Variant& variant, const Options& variant_options, const Optio
     : setup_(setup_of(model_options, shape)),
       max_len_(shape.max_len),
       vocab_size_(shape.vocab_size),
+      num_classes_(static_cast<std::int32_t>(shape.num_classes)),
       dropout_(model_options.real("dropout")),
+      norm_epsilon_(static_cast<float>(model_options.real("norm_eps"))),
       pairs_(shape.pairs),
       classifier_(classifier_settings(model_options, shape)) {
-  encoder_ = make_encoder(variant, setup_, variant_options,
-                          {.hidden = model_options.integer("hidden"),
-                           .dropout = dropout_,
-                           .norm_epsilon = static_cast<float>(model_options.real("norm_eps"))});
-  check(encoder_->num_streams() <= static_cast<Index>(kMaxStreams), "{} has {} streams, at most {}",
-        variant.name, encoder_->num_streams(), kMaxStreams);
+  const BlockSettings settings = block_settings(model_options);
   const auto embedding_std = static_cast<float>(model_options.real("embedding_std"));
-  const std::vector<ParameterSpec> embedding{
-      {.name = "token",
-       .rows = table_rows(model_options, "vocab_rows", shape.vocab_size),
-       .cols = setup_.model_dim,
-       .init = Init::normal(embedding_std)},
-      {.name = "position",
-       .rows = setup_.max_len,
-       .cols = setup_.model_dim,
-       .init = Init::normal(embedding_std)}};
-  const std::string shared = "shared.";
-  embedding_slices_ = parameters_.add(embedding, "embedding.", shared);
-  for (Index l = 0; l < setup_.num_layers; ++l) {
-    const std::string prefix = fmt::format("layers.{}.", l);
-    layer_parameters_.push_back(parameters_.add(encoder_->parameters(), prefix, shared));
-    layer_buffers_.push_back(buffers_.add(encoder_->buffers(), prefix, shared));
-    layer_statistics_.push_back(statistics_.add(encoder_->statistics(), prefix, shared));
+  encoder_.layer = make_encoder(variant, setup_, variant_options, settings);
+  check(encoder_.layer->num_streams() <= static_cast<Index>(kMaxStreams),
+        "{} has {} streams, at most {}", variant.name, encoder_.layer->num_streams(), kMaxStreams);
+  add_layers(encoder_, "",
+             {table_rows(model_options, "vocab_rows", shape.vocab_size), setup_.max_len},
+             embedding_std);
+  tabulate_lengths(encoder_, max_len_);
+  if (shape.answer == Answer::kSequence) {
+    add_decoder(variant, variant_options, settings, embedding_std);
   }
-  classifier_slices_ = parameters_.add(classifier_.specs(), "", shared);
-  tabulate_lengths();
+  classifier_slices_ = parameters_.add(classifier_.specs(), "", "shared.");
+}
+
+void Model::add_layers(Stack& stack, const std::string& prefix, const TableRows& rows,
+                       float embedding_std) {
+  const std::vector<ParameterSpec> embedding{{.name = "token",
+                                              .rows = rows.tokens,
+                                              .cols = setup_.model_dim,
+                                              .init = Init::normal(embedding_std)},
+                                             {.name = "position",
+                                              .rows = rows.positions,
+                                              .cols = setup_.model_dim,
+                                              .init = Init::normal(embedding_std)}};
+  const std::string shared = prefix + "shared.";
+  stack.embedding = parameters_.add(embedding, prefix + "embedding.", shared);
+  for (Index l = 0; l < setup_.num_layers; ++l) {
+    const std::string layer = fmt::format("{}layers.{}.", prefix, l);
+    stack.parameters.push_back(parameters_.add(stack.layer->parameters(), layer, shared));
+    stack.buffers.push_back(buffers_.add(stack.layer->buffers(), layer, shared));
+    stack.statistics.push_back(statistics_.add(stack.layer->statistics(), layer, shared));
+  }
+}
+
+/// What it reads are the tokens it has written, behind an end mark in the place of a start.
+void Model::add_decoder(const Variant& variant, const Options& variant_options,
+                        const BlockSettings& settings, float embedding_std) {
+  decoder_.layer = make_decoder(variant, setup_, variant_options, settings);
+  memory_norm_slices_ =
+      parameters_.add(layer_norm_specs("memory.norm", setup_.model_dim), "", "shared.");
+  add_layers(decoder_, "decoder.", {num_classes_, setup_.max_len + 1}, embedding_std);
+  tabulate_lengths(decoder_, max_len_ + 1);
 }
 
 /// Rows of every stream before every layer, for every length, so that a pass need not allocate.
-void Model::tabulate_lengths() {
-  const Index streams = encoder_->num_streams();
-  for (Index len = 1; len <= max_len_; ++len) {
+void Model::tabulate_lengths(Stack& stack, Index max_len) const {
+  const Index streams = stack.layer->num_streams();
+  for (Index len = 1; len <= max_len; ++len) {
     std::vector<Index> lengths{len};
     for (Index s = 1; s < streams; ++s) {
-      const auto parameter = static_cast<std::size_t>(encoder_->initial_stream(s));
-      lengths.push_back(layer_parameters_[0][parameter].rows);
+      const auto parameter = static_cast<std::size_t>(stack.layer->initial_stream(s));
+      lengths.push_back(stack.parameters[0][parameter].rows);
     }
-    lengths_.insert(lengths_.end(), lengths.begin(), lengths.end());
+    stack.lengths.insert(stack.lengths.end(), lengths.begin(), lengths.end());
     for (Index l = 0; l < setup_.num_layers; ++l) {
-      lengths = encoder_->output_len(lengths, l);
-      lengths_.insert(lengths_.end(), lengths.begin(), lengths.end());
+      lengths = stack.layer->output_len(lengths, l);
+      stack.lengths.insert(stack.lengths.end(), lengths.begin(), lengths.end());
     }
   }
 }
 
-std::span<const Index> Model::stream_lengths(Index len, Index layer) const {
-  const Index streams = encoder_->num_streams();
+std::span<const Index> Model::stream_lengths(const Stack& stack, Index len, Index layer) const {
+  const Index streams = stack.layer->num_streams();
   const Index row = (len - 1) * (setup_.num_layers + 1) + layer;
-  return std::span(lengths_).subspan(static_cast<std::size_t>(row * streams),
-                                     static_cast<std::size_t>(streams));
+  return std::span(stack.lengths)
+      .subspan(static_cast<std::size_t>(row * streams), static_cast<std::size_t>(streams));
 }
 
-Weights Model::layer_weights(const ModelValues& values, Index layer) const {
+Weights Model::layer_weights(const ModelValues& values, const Stack& stack, Index layer) const {
   const auto l = static_cast<std::size_t>(layer);
-  return {ConstSlices(values.parameters.data(), layer_parameters_[l]),
-          ConstSlices(values.buffers.data(), layer_buffers_[l]),
-          ConstSlices(values.transposed.data(), layer_parameters_[l])};
+  return {ConstSlices(values.parameters.data(), stack.parameters[l]),
+          ConstSlices(values.buffers.data(), stack.buffers[l]),
+          ConstSlices(values.transposed.data(), stack.parameters[l])};
 }
 
 void Model::prepare(std::span<const float> parameters, std::span<float> transposed) const {
@@ -150,6 +176,16 @@ void Model::check_sample(const Sample& sample) const {
   }
   check_tokens(sample.tokens);
   if (pairs_) check_tokens(sample.second);
+  if (writes()) check_target(sample.labels);
+}
+
+void Model::check_target(std::span<const std::int32_t> target) const {
+  const auto len = static_cast<Index>(target.size());
+  check(len > 0 && len <= max_len_ + 1, "a target of {} tokens; expected 1 to {}", len,
+        max_len_ + 1);
+  for (const std::int32_t token : target) {
+    check(token >= 0 && token <= end_mark(), "target {} is not in 0..{}", token, end_mark());
+  }
 }
 
 void Model::check_tokens(std::span<const std::int32_t> tokens) const {
@@ -162,10 +198,15 @@ void Model::check_tokens(std::span<const std::int32_t> tokens) const {
 
 void Model::update(std::span<float> buffers, std::span<const float> statistics, RandomKey key,
                    Index step) const {
-  for (std::size_t l = 0; l < layer_buffers_.size(); ++l) {
-    encoder_->update(Slices(buffers.data(), layer_buffers_[l]),
-                     ConstSlices(statistics.data(), layer_statistics_[l]), key.fold(l), step);
-  }
+  const auto update_layers = [&](const Stack& stack, RandomKey of_stack) {
+    for (std::size_t l = 0; l < stack.buffers.size(); ++l) {
+      stack.layer->update(Slices(buffers.data(), stack.buffers[l]),
+                          ConstSlices(statistics.data(), stack.statistics[l]), of_stack.fold(l),
+                          step);
+    }
+  };
+  update_layers(encoder_, key);
+  if (writes()) update_layers(decoder_, key.fold("decoder"));
 }
 
 }  // namespace arena

@@ -1,6 +1,7 @@
 #pragma once
 // A whole model: token and position embedding, a stack of encoder layers, a classifier. Both
-// documents of a pair go through the same encoder.
+// documents of a pair go through the same encoder. Where the answer is a sequence, a decoder with
+// an embedding of its own stands between: causal layers that also attend to the encoder's rows.
 
 #include "harness/model/classifier.hpp"
 #include "harness/model/make.hpp"
@@ -14,7 +15,7 @@ std::vector<OptionSpec> model_options();
 struct ModelShape {
   Index vocab_size = 0;
   Index num_classes = 0;
-  Index max_len = 0;
+  Index max_len = 0;  // of a sequence read; one written has one more, the end mark num_classes - 1
   Answer answer = Answer::kSequenceLabel;
   bool pairs = false;  // of documents, with one label
 };
@@ -63,7 +64,14 @@ class Model {
   SampleScore forward(const Call& call, const Sample& sample, const ModelValues& values,
                       std::span<std::uint8_t> right) const;
 
-  /// Scores one sample in training and adds its gradients and statistics to `grads`.
+  /// Where the answer is a sequence: writes it after what was read, each time the likeliest token
+  /// behind those before, until the end mark (included) or until `written` is full. Returns the
+  /// number of tokens.
+  Index write(const Call& call, const Sample& sample, const ModelValues& values,
+              std::span<std::int32_t> written) const;
+
+  /// Scores one sample in training (a sequence by teacher forcing, as forward does) and adds its
+  /// gradients and statistics to `grads`.
   SampleScore forward_backward(const Call& call, const Sample& sample, const ModelValues& values,
                                const LossScale& scale, const ModelGrads& grads) const;
 
@@ -77,27 +85,49 @@ class Model {
   struct Document;
   struct Streams;
 
+  /// Embedding and layers: the encoder or the decoder.
+  struct Stack {
+    std::unique_ptr<Encoder> layer;
+    std::vector<Slice> embedding{};
+    std::vector<std::vector<Slice>> parameters{}, buffers{}, statistics{};  // of each layer
+    std::vector<Index> lengths{};  // [max_len, num_layers + 1, num_streams]
+  };
+  /// Rows of the tables of a stack.
+  struct TableRows {
+    Index tokens, positions;
+  };
+
+  void add_layers(Stack& stack, const std::string& prefix, const TableRows& rows,
+                  float embedding_std);
+  void add_decoder(const Variant& variant, const Options& variant_options,
+                   const BlockSettings& settings, float embedding_std);
+
   void check_sample(const Sample& sample) const;
+  void check_target(std::span<const std::int32_t> target) const;
   void check_tokens(std::span<const std::int32_t> tokens) const;
   SampleScore run(Pass& pass) const;
   void run_document(Pass& pass, const Document& document) const;
   void run_layers(Pass& pass, const Document& document, Index layer, const Streams& in,
                   const Streams& d_in) const;
   void run_classifier(Pass& pass, const Document& document, ConstView x, View d_x) const;
-  Weights layer_weights(const ModelValues& values, Index layer) const;
-  std::span<const Index> stream_lengths(Index len, Index layer) const;
-  void tabulate_lengths();
+  void run_decoder(Pass& pass, const Document& document, ConstView x, View d_x) const;
+  void decode(Pass& pass, const Document& document, ConstView memory) const;
+  Weights layer_weights(const ModelValues& values, const Stack& stack, Index layer) const;
+  std::span<const Index> stream_lengths(const Stack& stack, Index len, Index layer) const;
+  void tabulate_lengths(Stack& stack, Index max_len) const;
+  bool writes() const { return decoder_.layer != nullptr; }
+  std::int32_t end_mark() const { return num_classes_ - 1; }
 
   Setup setup_;
   Index max_len_, vocab_size_;
+  std::int32_t num_classes_;
   double dropout_;
+  float norm_epsilon_;
   bool pairs_;
-  std::unique_ptr<Encoder> encoder_;
+  Stack encoder_, decoder_;  // no decoder where the answer is no sequence
   Classifier classifier_;
   ParameterLayout parameters_, buffers_, statistics_;
-  std::vector<Slice> embedding_slices_, classifier_slices_;
-  std::vector<std::vector<Slice>> layer_parameters_, layer_buffers_, layer_statistics_;
-  std::vector<Index> lengths_;  // [max_len, num_layers + 1, num_streams]
+  std::vector<Slice> memory_norm_slices_, classifier_slices_;
 };
 
 }  // namespace arena
