@@ -119,6 +119,20 @@ std::set<std::string> left_out_notes(const RecordSet& set) {
   return notes;
 }
 
+/// Which variants had their cross attention done by another one.
+std::set<std::string> cross_attention_notes(const RecordSet& set) {
+  constexpr std::string_view kMetric = "cross_attention_by_";
+  std::set<std::string> notes;
+  for (const Record& record : set.records) {
+    for (const auto& [name, value] : record.metrics) {
+      if (!name.starts_with(kMetric)) continue;
+      notes.insert(fmt::format("{} on {}: cross attention by {}.", record.variant,
+                               set.labels.task(record), name.substr(kMetric.size())));
+    }
+  }
+  return notes;
+}
+
 void add_notes(const RecordSet& set, Tables& tables) {
   std::vector<std::string>& notes = tables.notes;
   notes.push_back(machine_note(set.records));
@@ -132,6 +146,7 @@ void add_notes(const RecordSet& set, Tables& tables) {
     notes.push_back(fmt::format("PARTIAL: {} records use a subset of their data set.", partial));
   }
   for (const std::string& note : left_out_notes(set)) notes.push_back(note);
+  for (const std::string& note : cross_attention_notes(set)) notes.push_back(note);
   const std::vector<std::string> options = set.labels.options_in_full();
   if (!options.empty()) notes.push_back(fmt::format("Options: {}.", fmt::join(options, "; ")));
   std::set<std::string> reasons;

@@ -99,8 +99,9 @@ void expect_same_results(const Record& a, const Record& b) {
 }
 
 TEST_F(Trainer, LearnsEightExamplesByHeart) {
-  for (const ByHeart& task : {ByHeart(Answer::kSequenceLabel), ByHeart(Answer::kPositionLabels),
-                              ByHeart(Answer::kSequenceLabel, 8, 12, true)}) {
+  for (const ByHeart& task :
+       {ByHeart(Answer::kSequenceLabel), ByHeart(Answer::kPositionLabels),
+        ByHeart(Answer::kSequenceLabel, 8, 12, true), ByHeart(Answer::kSequence)}) {
     OptionTexts options = kTrain;
     options["steps"] = "150";
     options["learning_rate"] = "1e-2";
@@ -116,7 +117,7 @@ TEST_F(Trainer, LearnsEightExamplesByHeart) {
 TEST_F(Trainer, GivesTheSameBytesOnAnyNumberOfThreads) {
   for (const ByHeart& task :
        {ByHeart(Answer::kSequenceLabel, 20, 90), ByHeart(Answer::kPositionLabels, 20, 90),
-        ByHeart(Answer::kSequenceLabel, 20, 90, true)}) {
+        ByHeart(Answer::kSequenceLabel, 20, 90, true), ByHeart(Answer::kSequence, 20, 20)}) {
     const Record one = run(job_for(dense(), task), 1, path("1"));
     const Record two = run(job_for(dense(), task), 2, path("2"));
     const Record three = run(job_for(dense(), task), 3, path("3"));
@@ -250,6 +251,24 @@ TEST_F(Trainer, SaysWhenNothingWasLearned) {
   EXPECT_EQ(record.settings.at("train.batch"), OptionValue(Index{8}));
   EXPECT_EQ(record.settings.at("model.dim"), OptionValue(Index{16}));
   EXPECT_EQ(record.learning_rate.at("last"), 0);
+}
+
+TEST_F(Trainer, WritesSequencesAndScoresThemAsAWhole) {
+  const TaskInfo& info = Registry<TaskInfo>::find("transduce");
+  const auto task =
+      info.make({}, Options(info.name, info.options, {{"max_len", "4"}, {"symbols", "6"}}));
+  const OptionTexts options{
+      {"steps", "300"}, {"batch", "32"}, {"learning_rate", "5e-3"}, {"evaluation_samples", "100"}};
+  OptionTexts model = kModel;
+  model["dropout"] = "0";
+  model["layers"] = "1";
+  const Record record = run(job_for(Registry<Variant>::find("local"), *task, options, model), 1);
+  EXPECT_EQ(record.status, "OK") << record.error;
+  EXPECT_GT(*record.test_accuracy_best, record.shortcut_accuracy.at("majority") + 0.2);
+  // Both know the whole written so far; only one knows that it was right.
+  EXPECT_GE(record.metrics.at("test_forced_accuracy"), *record.test_accuracy_best);
+  EXPECT_LT(record.metrics.at("test_sequence_accuracy"), *record.test_accuracy_best);
+  EXPECT_EQ(record.metrics.at("cross_attention_by_blocked"), 1);
 }
 
 TEST_F(Trainer, SaysWhenAPatternHidesWhatIsAsked) {

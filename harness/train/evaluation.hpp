@@ -12,13 +12,16 @@ namespace arena {
 struct Evaluation {
   double loss = 0;                    // mean cross-entropy over scored labels
   double accuracy = 0;                // share of scored labels that are right
+  double whole_accuracy = 0;          // share of samples of which every scored label is right
+  double forced_accuracy = 0;         // accuracy of each label given the right ones before it
   std::vector<std::uint8_t> right{};  // 1 or 0 per scored label, in order of samples and positions
 
   Index scored() const { return static_cast<Index>(right.size()); }
 };
 
 /// Scores the first `count` samples of a split. What is random in a variant's evaluation depends on
-/// (seed, split, sample) only.
+/// (seed, split, sample) only. Where the answer is a sequence the model writes it by itself: a
+/// label is right if the token at its place is, and the loss is that of teacher forcing.
 Evaluation evaluate(const Model& model, const ModelValues& values, const Task& task, Split split,
                     Index count, std::uint64_t seed, const Team& team);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/layers/eigen_blocking.hpp"
+#include "harness/model/decoder.hpp"
 #include "harness/train/training.hpp"
 #include "harness/train/verdict.hpp"
 
@@ -99,6 +100,15 @@ void describe_training(const TrainJob& job, const Training& training, Record& re
   record.metrics["best_step"] = static_cast<double>(state.best_step);
 }
 
+/// Of sequences that the model wrote by itself: how many are right as a whole, and what each token
+/// is worth given the right ones before. Says so where another variant does the cross attention.
+void note_writing(const TrainJob& job, const Evaluation& best, Record& record) {
+  record.metrics["test_sequence_accuracy"] = best.whole_accuracy;
+  record.metrics["test_forced_accuracy"] = best.forced_accuracy;
+  const Variant& across = cross_variant(job.variant);
+  if (&across != &job.variant) record.metrics["cross_attention_by_" + across.name] = 1;
+}
+
 /// Scores the whole test split with the best and the last weights, and says whether that is
 /// anything.
 void score_test(const TrainJob& job, const Training& training, Record& record) {
@@ -115,6 +125,7 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   record.metrics["test_loss_best"] = best.loss;
   record.metrics["test_loss_last"] = last.loss;
   record.metrics["test_labels"] = static_cast<double>(best.scored());
+  if (job.task.answer() == Answer::kSequence) note_writing(job, best, record);
 
   record.chance_accuracy = 1 / static_cast<double>(job.task.num_classes());
   const std::vector<Baseline> baselines = job.task.baselines();
@@ -126,6 +137,7 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   record.error = why_not_learned(best.accuracy, constant, best.scored());
   if (record.error.empty()) return;
   record.status = "NOT_LEARNED";
+  if (job.task.answer() == Answer::kSequence) return;
   const std::string reach =
       why_out_of_reach({job.variant, job.variant_options}, training.model().setup(),
                        job.task.sample(Split::kTrain, state.longest_source));
