@@ -207,6 +207,15 @@ TEST(Table, RowsSayTheLengthAndTheSubsetOfATask) {
   EXPECT_NE(text.find("text-4096 PARTIAL,dense\n"), std::string::npos) << text;
 }
 
+TEST(Table, SaysWhoDidTheCrossAttention) {
+  std::vector<Record> all = records();
+  for (Record& record : all) record.task = record.kind == "train" ? "transduce" : "";
+  EXPECT_EQ(table(all, {}).find("cross attention"), std::string::npos);
+  all[4].metrics["cross_attention_by_blocked"] = 1;
+  EXPECT_NE(table(all, {}).find("local on transduce: cross attention by blocked."),
+            std::string::npos);
+}
+
 TEST(Table, OfTheSameCellTheNewestCounts) {
   std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
   all[0].date = "2026-01-02T00:00:00Z", all[1].date = "2026-01-01T00:00:00Z";
