@@ -216,5 +216,35 @@ TEST(Graph, EdgesMustBeThereAndFit) {
   }
 }
 
+/// A node that sees only itself keeps 0 or 1 / (1 - rate) of it, in training only.
+TEST(Gat, DropsAttentionWeightsInTraining) {
+  constexpr Index kNodes = 2000;
+  const Edges loops = edges_where(kNodes, kNodes, [](Index i, Index j) { return i == j; });
+  const ChosenVariant chosen = choose_variant("gat[attention_dropout=0.6]");
+  const auto head = make_head(chosen.variant, {.head_dim = 3, .model_dim = 3}, chosen.options);
+  const Matrix value = Matrix::Ones(kNodes, 3);
+  ParameterLayout layout;
+  const std::vector<Slice> slices = layout.add(head->parameters(), "", "");
+  const std::vector<float> zeros(static_cast<std::size_t>(layout.size()));
+  const Weights weights{ConstSlices(zeros.data(), slices), {}};
+  Workers workers(1);
+  Matrix out(kNodes, 3);
+  const auto run = [&](bool training, std::uint64_t key) {
+    const Call call{
+        .team = workers.team(), .key = RandomKey(key), .training = training, .edges = &loops};
+    head->forward(call, {.value = value}, weights, {.out = out}, nullptr, {});
+    return out;
+  };
+  EXPECT_EQ(run(false, 1), value);
+  const Matrix first = run(true, 1);
+  for (Index i = 0; i < kNodes; ++i) {
+    EXPECT_TRUE(first(i, 0) == 0 || std::abs(first(i, 0) - 2.5) < 1e-4) << first(i, 0);
+    EXPECT_EQ(first(i, 0), first(i, 2));
+  }
+  EXPECT_NEAR(first.col(0).mean(), 1, 4 * 2.5 * 0.49 / std::sqrt(2000.0));
+  EXPECT_EQ(run(true, 1), first);
+  EXPECT_NE(run(true, 2), first);
+}
+
 }  // namespace
 }  // namespace arena

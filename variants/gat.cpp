@@ -8,11 +8,14 @@
 //   d_a_dst = sum of d_dst_i h_i, d_a_src = sum of d_src_j h_j, d_bias = sum of d_out_i.
 //   The engine wants <d_out_i, out_i> without the bias: <d_out_i, bias> stands in for a
 //   d_log_sum_exp.
+// In training, attention_dropout drops weights softmax(s)_e and scales up the others, as in the
+// paper's network; the mask of each head is drawn anew for each sequence and step.
 //
 // Cost for E edges: (2 E + 4 N) d flops forward, (4 E + 8 N) d backward; saves 16 N bytes a head.
 // Source: Velickovic, Cucurull, Casanova, Romero, Lio, Bengio, "Graph Attention Networks", 2018,
 // section 2.1; heads concatenated, parameters as in their code (Glorot).
 
+#include "harness/layers/dropout.hpp"
 #include "harness/layers/linear.hpp"
 #include "harness/layers/row_blocks.hpp"
 #include "harness/layers/rows.hpp"
@@ -27,7 +30,7 @@ enum Parameter : Index { kDst, kSrc, kBias };
 
 class Gat final : public AttentionHead {
  public:
-  explicit Gat(const Setup& setup) {
+  Gat(const Setup& setup, const Options& options) : dropout_(options.real("attention_dropout")) {
     for (const char* name : {"a_dst", "a_src"}) {
       specs_.push_back({name, 1, setup.head_dim, Init::xavier(), Sharing::kHead});
     }
@@ -43,7 +46,8 @@ class Gat final : public AttentionHead {
   Footprint footprint(const Extents& extents, const Call& call) const override {
     const Edges& edges = edges_of(call, extents, "gat");
     return {.frame = frame_bytes(extents.key_len),
-            .scratch = scratch_bytes(extents.key_len, edges.count())};
+            .scratch = scratch_bytes(extents.key_len, edges.count()) +
+                       (drops(call) ? stored_bytes<float>(edges.count()) : 0)};
   }
   static Index frame_bytes(Index nodes) {
     return sparse_statistics_bytes(nodes) + stored_bytes<float>(2 * nodes);
@@ -62,7 +66,8 @@ class Gat final : public AttentionHead {
     const View nodes = frame ? frame->matrix(2, count) : call.team.workspace().matrix(2, count);
     project_rows(call.team, in.value, weights.parameters[kDst], row_of(nodes, 0));
     project_rows(call.team, in.value, weights.parameters[kSrc], row_of(nodes, 1));
-    sparse_forward(call.team, edges, NodeScores(nodes), in.value, outputs, statistics);
+    sparse_forward(call.team, edges, NodeScores(nodes), in.value, outputs, statistics,
+                   edge_factors(call, edges));
     for_row_blocks(call.team, count, [&](Index first, Index rows, const Team&) {
       outputs.out.row_slice(first, rows).rowwise() += weights.parameters[kBias].row(0);
     });
@@ -82,7 +87,7 @@ class Gat final : public AttentionHead {
     const HeadOutputGrads d_average{
         .out = d_outputs.out, .log_sum_exp = of_bias, .forward_out = d_outputs.forward_out};
     sparse_backward(call.team, edges, NodeScores(nodes, d_nodes), in.value, d_average, statistics,
-                    d_in.value);
+                    d_in.value, edge_factors(call, edges));
     for (const Index end : {kDst, kSrc}) {
       const ConstView d_node(row_of(d_nodes, end), count, 1);
       multiply(call.team, d_node, weights.parameters[end], d_in.value, Output::kAdd);
@@ -92,6 +97,18 @@ class Gat final : public AttentionHead {
   }
 
  private:
+  bool drops(const Call& call) const { return call.training && dropout_ > 0; }
+
+  /// Of dropout, in the team's workspace; null where nothing is dropped. A function of call.key.
+  const float* edge_factors(const Call& call, const Edges& edges) const {
+    if (!drops(call)) return nullptr;
+    const View factors = call.team.workspace().matrix(1, edges.count());
+    factors.row_slice(0, 1).setOnes();
+    Dropout(call.key.fold("attention_dropout"), dropout_, edges.count()).apply(0, factors);
+    return factors.data();
+  }
+
+  double dropout_;
   std::vector<ParameterSpec> specs_;
 };
 
@@ -134,8 +151,11 @@ const Register<Variant> kGat{{
     .cost =
         "(2 E + 4 N) d flops forward, twice that backward, for E edges; saves 16 N bytes a head",
     .source = "Velickovic et al., Graph Attention Networks, 2018, section 2.1",
+    .options = {real_option("attention_dropout", 0, 0, 0.9,
+                            "share of attention weights dropped in training")},
     .claims = {.edges = true, .reference = reference},
-    .make_head = [](const Setup& setup, const Options&) { return std::make_unique<Gat>(setup); },
+    .make_head = [](const Setup& setup,
+                    const Options& options) { return std::make_unique<Gat>(setup, options); },
     .flops = flops,
     .analytic_bytes = analytic_bytes,
     .arithmetic = [](const Options&) { return Arithmetic{.kinks = true}; },

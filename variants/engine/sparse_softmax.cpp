@@ -118,13 +118,13 @@ struct RowStatistics {
 
 /// Online softmax over the chunks of a row; writes its out. Without edges: zeros.
 RowStatistics forward_row(const Rows& rows, const EdgeScores& scores, const ConstView& value,
-                          Index i, float* out) {
+                          const float* factors, Index i, float* out) {
   if (rows.empty(i)) {
     std::fill_n(out, value.cols(), 0.0F);
     return {};
   }
   float reference = -kInfinity, sum = 0;
-  rows.for_chunks(i, [&](Index, Numbers keys) {
+  rows.for_chunks(i, [&](Index e, Numbers keys) {
     const Index count = std::ssize(keys);
     ChunkValues p;
     evaluate(scores, i, keys, p);
@@ -137,6 +137,7 @@ RowStatistics forward_row(const Rows& rows, const EdgeScores& scores, const Cons
       scale_row(factor, out, value.cols());
     }
     sum += exponentiate(p, count, reference, 0);
+    for (Index c = 0; factors && c < count; ++c) p[c] *= factors[e + c];
     sum_rows(p.data(), GatheredRows(value, keys.data()), count, out, adding_unless(first));
   });
   scale_row(1 / sum, out, value.cols());
@@ -151,12 +152,14 @@ struct EdgeGradient {
 class Backward {
  public:
   Backward(const Edges& edges, const EdgeScores& scores, const ConstView& value,
-           const HeadOutputGrads& d_outputs, const ConstView& statistics, Workspace& workspace)
+           const HeadOutputGrads& d_outputs, const ConstView& statistics, const float* factors,
+           Workspace& workspace)
       : edges_(edges),
         scores_(scores),
         value_(value),
         d_outputs_(d_outputs),
         statistics_(statistics),
+        factors_(factors),
         gradients_(workspace.take<EdgeGradient>(edges.count()).data()) {}
 
   void row(Index i) const {
@@ -170,7 +173,11 @@ class Backward {
       evaluate(scores_, i, keys, p);
       exponentiate(p, count, statistics_(0, i), statistics_(1, i));
       dot_rows(d_out, GatheredRows(value_, keys.data()), count, d_scores.data());
-      for (Index c = 0; c < count; ++c) d_scores[c] = p[c] * (d_scores[c] + shift);
+      for (Index c = 0; c < count; ++c) {
+        const float factor = factors_ ? factors_[e + c] : 1.0F;
+        d_scores[c] = p[c] * (factor * d_scores[c] + shift);
+        p[c] *= factor;
+      }
       scores_.add_to_query(i, keys, e == rows.first(i), d_scores.data());
       for (Index c = 0; c < count; ++c) gradients_[e + c] = {p[c], d_scores[c]};
     });
@@ -211,6 +218,7 @@ class Backward {
   const ConstView& value_;
   const HeadOutputGrads& d_outputs_;
   const ConstView& statistics_;
+  const float* factors_;
   EdgeGradient* gradients_;
 };
 
@@ -229,10 +237,11 @@ const Edges& edges_of(const Call& call, const Extents& extents, const char* vari
 }
 
 void sparse_forward(const Team& team, const Edges& edges, const EdgeScores& scores,
-                    const ConstView& value, HeadOutputs outputs, View statistics) {
+                    const ConstView& value, HeadOutputs outputs, View statistics,
+                    const float* factors) {
   const Rows rows = rows_of(edges);
   rows.for_each(team, [&](Index i) {
-    const RowStatistics row = forward_row(rows, scores, value, i, row_of(outputs.out, i));
+    const RowStatistics row = forward_row(rows, scores, value, factors, i, row_of(outputs.out, i));
     if (!outputs.log_sum_exp.empty()) {
       outputs.log_sum_exp(i, 0) = kLn2 * (row.reference + row.log2_sum);
     }
@@ -244,9 +253,9 @@ void sparse_forward(const Team& team, const Edges& edges, const EdgeScores& scor
 
 void sparse_backward(const Team& team, const Edges& edges, const EdgeScores& scores,
                      const ConstView& value, const HeadOutputGrads& d_outputs,
-                     const ConstView& statistics, View d_value) {
+                     const ConstView& statistics, View d_value, const float* factors) {
   const WorkspaceScope scope(team.workspace());
-  const Backward backward(edges, scores, value, d_outputs, statistics, team.workspace());
+  const Backward backward(edges, scores, value, d_outputs, statistics, factors, team.workspace());
   rows_of(edges).for_each(team, [&](Index i) { backward.row(i); });
   columns_of(edges).for_each(team, [&](Index j) { backward.column(j, row_of(d_value, j)); });
 }

@@ -7,6 +7,9 @@
 //   d_s_e = p_e (<d_out_i, value_j> - <d_out_i, out_i> + d_log_sum_exp_i),
 //   d_value_j = sum over edges e = (i, j) of p_e d_out_i
 //
+// With factors f_e of the edges (dropout), p_e f_e stands in place of p_e where values are summed:
+//   out_i = sum of p_e f_e value_j,  d_s_e = p_e (f_e <d_out_i, value_j> - <d_out_i, out_i> + ...)
+//
 // Backward goes over the rows of the edges, where it leaves p_e and d_s_e, then over the columns:
 // each sum has one owner and one order, so results do not depend on the number of threads. Both
 // passes are shared out in pieces of about as many edges.
@@ -49,15 +52,17 @@ constexpr Index sparse_statistics_bytes(Index query_len) {
   return stored_bytes<float>(2 * query_len);
 }
 
-/// Writes outputs (log_sum_exp where given) and, where not empty, statistics.
+/// Writes outputs (log_sum_exp where given) and, where not empty, statistics. `factors` of the
+/// edges, in the order of edges.key, may be null: 1.
 void sparse_forward(const Team& team, const Edges& edges, const EdgeScores& scores,
-                    const ConstView& value, HeadOutputs outputs, View statistics);
+                    const ConstView& value, HeadOutputs outputs, View statistics,
+                    const float* factors = nullptr);
 
 /// Overwrites d_value and has `scores` write the rest, for every query and key, those without edges
 /// too.
 void sparse_backward(const Team& team, const Edges& edges, const EdgeScores& scores,
                      const ConstView& value, const HeadOutputGrads& d_outputs,
-                     const ConstView& statistics, View d_value);
+                     const ConstView& statistics, View d_value, const float* factors = nullptr);
 
 /// Bytes that backward takes of the caller's workspace.
 constexpr Index sparse_scratch_bytes(Index edge_count) {
