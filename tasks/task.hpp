@@ -26,17 +26,18 @@ constexpr std::int32_t kNotScored = -1;  // a label that takes no part in loss a
 /// One sequence of its true length. Token ids are 0 .. vocab_size-1; there is no padding id.
 struct Sample {
   std::vector<std::int32_t> tokens;
-  std::vector<std::int32_t> second{};  // the other document of a pair
-  Matrix features{};                   // vectors in place of tokens [len, feature_dim]
+  std::vector<std::int32_t> second{};        // the other document of a pair
+  std::shared_ptr<const Matrix> features{};  // vectors in place of tokens [len, feature_dim]
   /// kSequenceLabel: one; one per position; kSequence: the target, then the end mark (last class).
   std::vector<std::int32_t> labels;
   std::shared_ptr<const Edges> edges{};
   std::array<Index, 2> grid{};
 };
 
-/// Tokens of a sample, of both documents of a pair.
+/// Tokens or vectors of a sample, of both documents of a pair.
 inline Index token_count(const Sample& sample) {
-  return static_cast<Index>(sample.tokens.size() + sample.second.size());
+  const auto tokens = static_cast<Index>(sample.tokens.size() + sample.second.size());
+  return sample.features ? sample.features->rows() : tokens;
 }
 
 /// A predictor that a score must beat to mean anything: "majority", "root operator".
@@ -51,6 +52,8 @@ class Task {
   virtual ~Task() = default;
   virtual Answer answer() const = 0;
   virtual Index vocab_size() const = 0;
+  /// Width of the vectors that samples have in place of tokens; 0: samples have tokens.
+  virtual Index feature_dim() const { return 0; }
   virtual Index num_classes() const = 0;
   virtual Index max_len() const = 0;  // no sample, document of a pair, target before its end mark
   /// Whether samples are pairs of documents with one label.

@@ -237,6 +237,34 @@ TEST(Relu, CutsValuesAndGradients) {
   EXPECT_EQ(d, (Matrix(1, 3) << 0, 0, 7).finished());
 }
 
+TEST(Elu, IsSmoothToMinusOneAndHasItsDerivative) {
+  Matrix x = random_matrix(1, 3, 17), y(3, 17), d = random_matrix(2, 3, 17);
+  elu(x, y);
+  for (Index i = 0; i < x.size(); ++i) {
+    const float at = x.data()[i];
+    EXPECT_NEAR(y.data()[i], at > 0 ? at : std::expm1(at), 1e-6);
+  }
+  const Matrix d_y = d;
+  elu_backward(x, d);
+  expect_gradient(
+      x, d,
+      [&] {
+        elu(x, y);
+        return weighted_sum(y, d_y);
+      },
+      1, 1e-3);
+}
+
+TEST(Embedding, WithoutPositionsIsTheRowsOfTokens) {
+  const Matrix token_table = random_matrix(1, 5, 8), d_y = random_matrix(3, 3, 8);
+  Matrix y(3, 8), d_token = Matrix::Zero(5, 8);
+  embed(std::vector<std::int32_t>{3, 0, 3}, token_table, {}, y);
+  EXPECT_EQ(y.row(1), token_table.row(0));
+  EXPECT_EQ(y.row(2), token_table.row(3));
+  embed_backward(std::vector<std::int32_t>{3, 0, 3}, d_y, d_token, {});
+  EXPECT_EQ(d_token.row(3), d_y.row(0) + d_y.row(2));
+}
+
 TEST(Embedding, BackwardAddsToTheRowsItRead) {
   Matrix token_table = random_matrix(1, 5, 8), position_table = random_matrix(2, 6, 8), y(4, 8);
   const std::vector<std::int32_t> tokens{3, 0, 3, 4};

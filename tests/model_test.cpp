@@ -290,15 +290,12 @@ TEST(Model, RefusesWhatDoesNotFit) {
   EXPECT_THROW(make({{"dim", "10"}, {"heads", "4"}}, shape), Error);
   EXPECT_THROW(make({{"vocab_rows", "9"}}, shape), Error);
   EXPECT_THROW(make({{"position_rows", "19"}}, shape), Error);
-  ModelShape nodes = shape, pairs = shape;
-  nodes.answer = Answer::kNodeLabels;
+  ModelShape pairs = shape;
   pairs.answer = Answer::kPositionLabels;
   pairs.pairs = true;
-  for (const ModelShape& unsupported : {nodes, pairs}) {
-    const auto error = error_of([&] { make({}, unsupported); });
-    ASSERT_TRUE(error.has_value());
-    EXPECT_EQ(error->failure(), Failure::kUnsupported);
-  }
+  const auto error = error_of([&] { make({}, pairs); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->failure(), Failure::kUnsupported);
 }
 
 TEST(Model, RefusesSamplesThatDoNotFit) {

@@ -97,12 +97,14 @@ class OptimizerTest : public ::testing::Test {
   ParameterLayout layout_;
 };
 
-// Kingma and Ba 2015, algorithm 1, with Loshchilov and Hutter's decay, in double.
+// Kingma and Ba 2015, algorithm 1, with Loshchilov and Hutter's decay and l2 in the loss, in
+// double.
 TEST_F(OptimizerTest, EqualsTheFormulaInDouble) {
   const Options train = train_with({{"schedule", "constant"},
                                     {"warmup", "0"},
                                     {"learning_rate", "0.01"},
                                     {"weight_decay", "0.1"},
+                                    {"l2", "0.05"},
                                     {"beta2", "0.98"},
                                     {"epsilon", "1e-6"}});
   Optimizer optimizer(layout_, train);
@@ -113,8 +115,9 @@ TEST_F(OptimizerTest, EqualsTheFormulaInDouble) {
   for (Index step = 0; step < 5; ++step) {
     std::vector<float> grads = filled(10 + static_cast<std::uint64_t>(step), 0.1F);
     for (std::size_t i = 0; i < p.size(); ++i) {
-      m[i] = 0.9 * m[i] + 0.1 * static_cast<double>(grads[i]);
-      v[i] = 0.98 * v[i] + 0.02 * static_cast<double>(grads[i]) * static_cast<double>(grads[i]);
+      const double g = static_cast<double>(grads[i]) + 0.05 * p[i];
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.98 * v[i] + 0.02 * g * g;
       const double m_hat = m[i] / (1 - std::pow(0.9, step + 1));
       const double v_hat = v[i] / (1 - std::pow(0.98, step + 1));
       p[i] -= 0.01 * 0.1 * p[i];

@@ -1,5 +1,7 @@
 #include "harness/bench/step.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -49,6 +51,11 @@ StepBatch::StepBatch(const BenchShape& shape, bool with_edges) {
   }
   const ChosenTask chosen = choose_task(shape.task);
   const auto task = chosen.info.make({}, chosen.options);
+  if (task->answer() != Answer::kSequenceLabel) {
+    throw Error(fmt::format("{}: steps are timed of tasks with one label per sequence only",
+                            chosen.label()),
+                Failure::kUnsupported);
+  }
   vocab_size_ = task->vocab_size();
   num_classes_ = task->num_classes();
   max_len_ = task->max_len();

@@ -105,8 +105,8 @@ int show_variant(const NamedOptions& named) {
 void print_samples(const Task& task) {
   for (Index i = 0; i < std::min(kShownSamples, task.size(Split::kTrain)); ++i) {
     const Sample sample = task.sample(Split::kTrain, i);
-    fmt::print("training sample {} ({} tokens):\n{}\n", i, token_count(sample),
-               task.describe(sample));
+    fmt::print("training sample {} ({} {}):\n{}\n", i, token_count(sample),
+               task.answer() == Answer::kNodeLabels ? "nodes" : "tokens", task.describe(sample));
   }
 }
 

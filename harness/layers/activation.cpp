@@ -73,4 +73,15 @@ void relu_backward(ConstView y, View d_y) {
   }
 }
 
+void elu(ConstView x, View y) {
+  for (Index i = 0; i < x.rows(); ++i) {
+    const auto row = x.row(i).array();
+    y.row(i).array() = (row > 0).select(row, row.min(0.0F).exp() - 1);
+  }
+}
+
+void elu_backward(ConstView x, View d_y) {
+  for (Index i = 0; i < x.rows(); ++i) d_y.row(i).array() *= x.row(i).array().min(0.0F).exp();
+}
+
 }  // namespace arena

@@ -15,4 +15,9 @@ void relu(View x);
 /// d_y = 0 where y, relu's result, is 0; in place.
 void relu_backward(ConstView y, View d_y);
 
+/// y = x above 0, e^x - 1 below.
+void elu(ConstView x, View y);
+/// d_y *= elu'(x), in place.
+void elu_backward(ConstView x, View d_y);
+
 }  // namespace arena

@@ -1,5 +1,5 @@
 #pragma once
-// Token and learned position embedding of one sequence.
+// Token and, where wanted, learned position embedding of one sequence.
 
 #include <cstdint>
 #include <span>
@@ -9,7 +9,8 @@
 namespace arena {
 
 /// y [len, width]: row i = token_table[tokens[i]] + position_table[i]. Tokens must lie in the
-/// table, and the sequence must not be longer than position_table.
+/// table, and the sequence must not be longer than position_table, which may be empty: no
+/// positions.
 void embed(std::span<const std::int32_t> tokens, ConstView token_table, ConstView position_table,
            View y);
 /// Adds the rows of d_y to the rows of the tables they came from.

@@ -46,7 +46,7 @@ Classifier::Transposes Classifier::transpose_weights(const Request& request) con
 
 LossSum Classifier::run(const Request& request, ConstView x, View d_x) const {
   const WorkspaceScope scope(request.team.workspace());
-  if (settings_.answer == Answer::kPositionLabels) return score_positions(request, x, d_x);
+  if (settings_.answer != Answer::kSequenceLabel) return score_positions(request, x, d_x);
   const Pooled pooled = pool(request, x);
   const LossSum sum = score(request, transpose_weights(request), pooled.mean, request.labels,
                             request.right, pooled.d_mean);

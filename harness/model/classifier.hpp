@@ -1,7 +1,7 @@
 #pragma once
 // What stands behind the last block: norm, then Linear - ReLU - Linear on the mean over positions
-// (a label for the sequence), on each scored position, or on [a, b, a * b, a - b] of the means of
-// two sequences, and the loss.
+// (a label for the sequence), on each scored position or node, or on [a, b, a * b, a - b] of the
+// means of two sequences, and the loss.
 
 #include "harness/layers/loss.hpp"
 #include "harness/model/feed_forward.hpp"

@@ -28,9 +28,6 @@ Setup setup_of(const Options& options, const ModelShape& shape) {
 }
 
 Classifier::Settings classifier_settings(const Options& options, const ModelShape& shape) {
-  if (shape.answer == Answer::kNodeLabels) {
-    throw Error("this model gives no labels per node", Failure::kUnsupported);
-  }
   if (shape.pairs && shape.answer != Answer::kSequenceLabel) {
     throw Error("this model gives pairs of documents one label only", Failure::kUnsupported);
   }
@@ -48,10 +45,43 @@ BlockSettings block_settings(const Options& options) {
           .norm_epsilon = static_cast<float>(options.real("norm_eps"))};
 }
 
+/// A graph's nodes have no order, so they have no positions.
+InputEmbedding::Settings embedding_settings(const Options& options, const ModelShape& shape) {
+  const bool tokens = shape.feature_dim == 0;
+  return {.dim = options.integer("dim"),
+          .vocab_rows = tokens ? table_rows(options, "vocab_rows", shape.vocab_size) : 0,
+          .feature_dim = shape.feature_dim,
+          .position_rows = shape.answer == Answer::kNodeLabels
+                               ? 0
+                               : table_rows(options, "position_rows", shape.max_len),
+          .deviation = static_cast<float>(options.real("embedding_std"))};
+}
+
+std::unique_ptr<GatNetwork> make_network(const Variant& variant, const Options& variant_options,
+                                         const Options& options, const ModelShape& shape) {
+  if (shape.answer != Answer::kNodeLabels) {
+    throw Error("block=gat gives one label per node only", Failure::kUnsupported);
+  }
+  check(options.integer("layers") == 2, "model: block=gat has 2 layers, not layers={}",
+        options.integer("layers"));
+  return std::make_unique<GatNetwork>(
+      variant, variant_options,
+      GatNetwork::Settings{.feature_dim = shape.feature_dim,
+                           .num_classes = shape.num_classes,
+                           .heads = options.integer("heads"),
+                           .head_dim = options.integer("dim") / options.integer("heads"),
+                           .output_heads = options.integer("output_heads"),
+                           .dropout = options.real("dropout")});
+}
+
 }  // namespace
 
 std::vector<OptionSpec> model_options() {
-  return {integer_option("layers", 2, 1, 64, "encoder layers"),
+  return {choice_option("block", "transformer", {"transformer", "gat"},
+                        "of the stack; gat: the two-layer graph attention network of heads, dim, "
+                        "dropout and output_heads, without any other part"),
+          integer_option("output_heads", 1, 1, 64, "block=gat: heads whose mean is the answer"),
+          integer_option("layers", 2, 1, 64, "encoder layers"),
           integer_option("dim", 64, 1, 4096, "width of the model"),
           integer_option("heads", 2, 1, 64, "attention heads; each has width dim / heads"),
           integer_option("hidden", 128, 1, 16384, "width inside the feed-forward part"),
@@ -70,7 +100,8 @@ ModelShape shape_of(const Task& task) {
           .num_classes = task.num_classes(),
           .max_len = task.max_len(),
           .answer = task.answer(),
-          .pairs = task.pairs()};
+          .pairs = task.pairs(),
+          .feature_dim = task.feature_dim()};
 }
 
 Model::Model(const Variant& variant, const Options& variant_options, const Options& model_options,
@@ -78,38 +109,36 @@ Model::Model(const Variant& variant, const Options& variant_options, const Optio
     : setup_(setup_of(model_options, shape)),
       max_len_(shape.max_len),
       vocab_size_(shape.vocab_size),
+      feature_dim_(shape.feature_dim),
       num_classes_(static_cast<std::int32_t>(shape.num_classes)),
       dropout_(model_options.real("dropout")),
       norm_epsilon_(static_cast<float>(model_options.real("norm_eps"))),
       pairs_(shape.pairs),
+      nodes_(shape.answer == Answer::kNodeLabels),
       classifier_(classifier_settings(model_options, shape)) {
+  if (model_options.text("block") == "gat") {
+    network_ = make_network(variant, variant_options, model_options, shape);
+    classifier_slices_ = parameters_.add(network_->specs(), "", "shared.");
+    return;
+  }
   const BlockSettings settings = block_settings(model_options);
-  const auto embedding_std = static_cast<float>(model_options.real("embedding_std"));
   encoder_.layer = make_encoder(variant, setup_, variant_options, settings);
   check(encoder_.layer->num_streams() <= static_cast<Index>(kMaxStreams),
         "{} has {} streams, at most {}", variant.name, encoder_.layer->num_streams(), kMaxStreams);
-  add_layers(encoder_, "",
-             {table_rows(model_options, "vocab_rows", shape.vocab_size), setup_.max_len},
-             embedding_std);
+  const InputEmbedding::Settings embedding = embedding_settings(model_options, shape);
+  add_layers(encoder_, "", embedding);
   tabulate_lengths(encoder_, max_len_);
   if (shape.answer == Answer::kSequence) {
-    add_decoder(variant, variant_options, settings, embedding_std);
+    add_decoder(variant, variant_options, settings, embedding.deviation);
   }
   classifier_slices_ = parameters_.add(classifier_.specs(), "", "shared.");
 }
 
-void Model::add_layers(Stack& stack, const std::string& prefix, const TableRows& rows,
-                       float embedding_std) {
-  const std::vector<ParameterSpec> embedding{{.name = "token",
-                                              .rows = rows.tokens,
-                                              .cols = setup_.model_dim,
-                                              .init = Init::normal(embedding_std)},
-                                             {.name = "position",
-                                              .rows = rows.positions,
-                                              .cols = setup_.model_dim,
-                                              .init = Init::normal(embedding_std)}};
+void Model::add_layers(Stack& stack, const std::string& prefix,
+                       const InputEmbedding::Settings& embedding) {
   const std::string shared = prefix + "shared.";
-  stack.embedding = parameters_.add(embedding, prefix + "embedding.", shared);
+  stack.embedding = InputEmbedding(embedding);
+  stack.embedding_slices = parameters_.add(stack.embedding.specs(), prefix + "embedding.", shared);
   for (Index l = 0; l < setup_.num_layers; ++l) {
     const std::string layer = fmt::format("{}layers.{}.", prefix, l);
     stack.parameters.push_back(parameters_.add(stack.layer->parameters(), layer, shared));
@@ -124,7 +153,11 @@ void Model::add_decoder(const Variant& variant, const Options& variant_options,
   decoder_.layer = make_decoder(variant, setup_, variant_options, settings);
   memory_norm_slices_ =
       parameters_.add(layer_norm_specs("memory.norm", setup_.model_dim), "", "shared.");
-  add_layers(decoder_, "decoder.", {num_classes_, setup_.max_len + 1}, embedding_std);
+  add_layers(decoder_, "decoder.",
+             {.dim = setup_.model_dim,
+              .vocab_rows = num_classes_,
+              .position_rows = setup_.max_len + 1,
+              .deviation = embedding_std});
   tabulate_lengths(decoder_, max_len_ + 1);
 }
 
@@ -169,14 +202,23 @@ void Model::prepare(std::span<const float> parameters, std::span<float> transpos
 }
 
 void Model::check_sample(const Sample& sample) const {
-  if (sample.features.size() > 0 || sample.second.empty() == pairs_) {
-    throw Error(pairs_ ? "this model takes two sequences of tokens"
-                       : "this model takes one sequence of tokens",
+  if ((sample.features != nullptr) != (feature_dim_ > 0) || sample.second.empty() == pairs_) {
+    throw Error(pairs_             ? "this model takes two sequences of tokens"
+                : feature_dim_ > 0 ? "this model takes one sequence of vectors"
+                                   : "this model takes one sequence of tokens",
                 Failure::kUnsupported);
   }
-  check_tokens(sample.tokens);
+  if (sample.features) {
+    check_length(sample.features->rows());
+    check(sample.features->cols() == feature_dim_, "vectors of {} numbers; expected {}",
+          sample.features->cols(), feature_dim_);
+  } else {
+    check_tokens(sample.tokens);
+  }
   if (pairs_) check_tokens(sample.second);
   if (writes()) check_target(sample.labels);
+  check(!nodes_ || static_cast<Index>(sample.labels.size()) == token_count(sample),
+        "{} labels for {} nodes", sample.labels.size(), token_count(sample));
 }
 
 void Model::check_target(std::span<const std::int32_t> target) const {
@@ -188,9 +230,12 @@ void Model::check_target(std::span<const std::int32_t> target) const {
   }
 }
 
-void Model::check_tokens(std::span<const std::int32_t> tokens) const {
-  const auto len = static_cast<Index>(tokens.size());
+void Model::check_length(Index len) const {
   check(len > 0 && len <= max_len_, "a sequence of {} tokens; expected 1 to {}", len, max_len_);
+}
+
+void Model::check_tokens(std::span<const std::int32_t> tokens) const {
+  check_length(static_cast<Index>(tokens.size()));
   for (const std::int32_t token : tokens) {
     check(token >= 0 && token < vocab_size_, "token {} is not in 0..{}", token, vocab_size_ - 1);
   }

@@ -1,9 +1,12 @@
 #pragma once
-// A whole model: token and position embedding, a stack of encoder layers, a classifier. Both
-// documents of a pair go through the same encoder. Where the answer is a sequence, a decoder with
-// an embedding of its own stands between: causal layers that also attend to the encoder's rows.
+// A whole model: embedding of tokens or vectors, of positions unless the sample is a graph, a stack
+// of encoder layers, a classifier. Both documents of a pair go through the same encoder. Where the
+// answer is a sequence, a decoder with an embedding of its own stands between: causal layers that
+// also attend to the encoder's rows. Or, for graphs, all is the network of gat_network.hpp.
 
 #include "harness/model/classifier.hpp"
+#include "harness/model/gat_network.hpp"
+#include "harness/model/input_embedding.hpp"
 #include "harness/model/make.hpp"
 
 namespace arena {
@@ -17,7 +20,8 @@ struct ModelShape {
   Index num_classes = 0;
   Index max_len = 0;  // of a sequence read; one written has one more, the end mark num_classes - 1
   Answer answer = Answer::kSequenceLabel;
-  bool pairs = false;  // of documents, with one label
+  bool pairs = false;     // of documents, with one label
+  Index feature_dim = 0;  // of vectors in place of tokens
 };
 ModelShape shape_of(const Task& task);
 
@@ -88,24 +92,23 @@ class Model {
   /// Embedding and layers: the encoder or the decoder.
   struct Stack {
     std::unique_ptr<Encoder> layer;
-    std::vector<Slice> embedding{};
+    InputEmbedding embedding{InputEmbedding::Settings{}};
+    std::vector<Slice> embedding_slices{};
     std::vector<std::vector<Slice>> parameters{}, buffers{}, statistics{};  // of each layer
     std::vector<Index> lengths{};  // [max_len, num_layers + 1, num_streams]
   };
-  /// Rows of the tables of a stack.
-  struct TableRows {
-    Index tokens, positions;
-  };
 
-  void add_layers(Stack& stack, const std::string& prefix, const TableRows& rows,
-                  float embedding_std);
+  void add_layers(Stack& stack, const std::string& prefix,
+                  const InputEmbedding::Settings& embedding);
   void add_decoder(const Variant& variant, const Options& variant_options,
                    const BlockSettings& settings, float embedding_std);
 
   void check_sample(const Sample& sample) const;
   void check_target(std::span<const std::int32_t> target) const;
+  void check_length(Index len) const;
   void check_tokens(std::span<const std::int32_t> tokens) const;
   SampleScore run(Pass& pass) const;
+  SampleScore run_network(Pass& pass) const;
   void run_document(Pass& pass, const Document& document) const;
   void run_layers(Pass& pass, const Document& document, Index layer, const Streams& in,
                   const Streams& d_in) const;
@@ -119,12 +122,13 @@ class Model {
   std::int32_t end_mark() const { return num_classes_ - 1; }
 
   Setup setup_;
-  Index max_len_, vocab_size_;
+  Index max_len_, vocab_size_, feature_dim_;
   std::int32_t num_classes_;
   double dropout_;
   float norm_epsilon_;
-  bool pairs_;
-  Stack encoder_, decoder_;  // no decoder where the answer is no sequence
+  bool pairs_, nodes_;
+  std::unique_ptr<GatNetwork> network_;  // block=gat: all there is
+  Stack encoder_, decoder_;              // no decoder where the answer is no sequence
   Classifier classifier_;
   ParameterLayout parameters_, buffers_, statistics_;
   std::vector<Slice> memory_norm_slices_, classifier_slices_;

@@ -1,7 +1,6 @@
 // One sample's way through the model, forward and in training back.
 
 #include "harness/layers/dropout.hpp"
-#include "harness/layers/embedding.hpp"
 #include "harness/layers/layer_norm.hpp"
 #include "harness/layers/rows.hpp"
 #include "harness/model/model.hpp"
@@ -30,7 +29,7 @@ struct Model::Streams {
 /// what is written so far.
 struct Model::Document {
   const Stack& stack;
-  std::span<const std::int32_t> tokens;
+  ModelInput input;
   RandomKey key;
   float share = 1;                               // of the sample's auxiliary loss
   const Classifier::Pooled* previous = nullptr;  // of the first document, behind the second
@@ -80,25 +79,40 @@ Index Model::write(const Call& call, const Sample& sample, const ModelValues& va
 
 SampleScore Model::run(Pass& pass) const {
   check_sample(pass.sample);
+  if (network_) return run_network(pass);
   run_document(pass, {.stack = encoder_,
-                      .tokens = pass.sample.tokens,
+                      .input = input_of(pass.sample),
                       .key = pass.call.key,
                       .share = pairs_ ? 0.5F : 1.0F});
   return pass.score;
+}
+
+SampleScore Model::run_network(Pass& pass) const {
+  Call call = pass.call;
+  call.training = pass.grads != nullptr;
+  const Weights weights{ConstSlices(pass.values.parameters.data(), classifier_slices_),
+                        {},
+                        ConstSlices(pass.values.transposed.data(), classifier_slices_)};
+  const LossSum sum = network_->run({.call = call,
+                                     .sample = pass.sample,
+                                     .weights = weights,
+                                     .loss_scale = pass.scale.score,
+                                     .right = pass.right,
+                                     .grads = pass.grad_slices(classifier_slices_)});
+  return {.loss = sum.loss, .correct = sum.correct};
 }
 
 void Model::run_document(Pass& pass, const Document& document) const {
   const Stack& stack = document.stack;
   Workspace& workspace = pass.call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const auto len = static_cast<Index>(document.tokens.size());
-  const std::span<const Index> lengths = stream_lengths(stack, len, 0);
-  const ConstSlices embedding(pass.values.parameters.data(), stack.embedding);
+  const std::span<const Index> lengths = stream_lengths(stack, document.input.len(), 0);
+  const ConstSlices embedding(pass.values.parameters.data(), stack.embedding_slices);
   const Dropout dropout(document.key.fold("embedding"), pass.grads ? dropout_ : 0,
                         setup_.model_dim);
 
   const Streams in = Streams::take(workspace, lengths, setup_.model_dim);
-  embed(document.tokens, embedding[0], embedding[1], in.views[0]);
+  stack.embedding.forward(pass.call.team, document.input, embedding, in.views[0]);
   dropout.apply(0, in.views[0]);
   const Weights first_layer = layer_weights(pass.values, stack, 0);
   for (Index s = 1; s < stack.layer->num_streams(); ++s) {
@@ -111,9 +125,9 @@ void Model::run_document(Pass& pass, const Document& document) const {
   }
   const Streams d_in = Streams::take(workspace, lengths, setup_.model_dim);
   run_layers(pass, document, 0, in, d_in);
-  const Slices d_embedding = pass.grad_slices(stack.embedding);
   dropout.apply(0, d_in.views[0]);
-  embed_backward(document.tokens, d_in.views[0], d_embedding[0], d_embedding[1]);
+  stack.embedding.backward(pass.call.team, document.input, d_in.views[0],
+                           pass.grad_slices(stack.embedding_slices));
   const Slices d_first_layer = pass.grad_slices(stack.parameters[0]);
   for (Index s = 1; s < stack.layer->num_streams(); ++s) {
     d_first_layer[stack.layer->initial_stream(s)] += d_in.views[static_cast<std::size_t>(s)];
@@ -133,7 +147,7 @@ void Model::run_layers(Pass& pass, const Document& document, Index layer, const 
   const Stack& stack = document.stack;
   Workspace& workspace = pass.call.team.workspace();
   const WorkspaceScope scope(workspace);
-  const auto len = static_cast<Index>(document.tokens.size());
+  const Index len = document.input.len();
   const auto streams = static_cast<std::size_t>(stack.layer->num_streams());
   const std::span<const Index> lengths = stream_lengths(stack, len, layer);
   const std::span<const Index> out_lengths = stream_lengths(stack, len, layer + 1);
@@ -210,7 +224,7 @@ void Model::run_classifier(Pass& pass, const Document& document, ConstView x, Vi
     note(classifier_.run_pair(request, *document.previous, pooled));
   } else {
     run_document(pass, {.stack = encoder_,
-                        .tokens = pass.sample.second,
+                        .input = {.tokens = pass.sample.second},
                         .key = document.key.fold("second"),
                         .share = document.share,
                         .previous = &pooled});
@@ -236,7 +250,7 @@ void Model::run_decoder(Pass& pass, const Document& document, ConstView x, View 
   const View d_memory = workspace.matrix(pass.grads ? x.rows() : 0, setup_.model_dim);
   zero_rows(d_memory);
   run_document(pass, {.stack = decoder_,
-                      .tokens = before,
+                      .input = {.tokens = before},
                       .key = document.key.fold("decoder"),
                       .context = memory,
                       .d_context = d_memory});
@@ -255,7 +269,7 @@ void Model::decode(Pass& pass, const Document& document, ConstView memory) const
   Index& count = pass.written_count;
   do {
     run_document(pass, {.stack = decoder_,
-                        .tokens = before.first(static_cast<std::size_t>(count + 1)),
+                        .input = {.tokens = before.first(static_cast<std::size_t>(count + 1))},
                         .key = document.key.fold("decoder"),
                         .context = memory});
     before[static_cast<std::size_t>(count + 1)] = pass.written[static_cast<std::size_t>(count)];

@@ -25,6 +25,7 @@ std::vector<OptionSpec> optimizer_options() {
                     "how the learning rate goes"),
       integer_option("warmup", 50, 0, 100'000'000, "steps of warm-up"),
       real_option("weight_decay", 0, 0, 10, "decoupled weight decay"),
+      real_option("l2", 0, 0, 10, "l2 / 2 |weights|^2 is part of the loss (not of the one shown)"),
       real_option("beta1", 0.9, 0, 0.999999, "decay of the first moment"),
       real_option("beta2", 0.999, 0, 0.999999, "decay of the second moment"),
       switch_option("beta1_cycle", false, "one_cycle only: beta1 from .95 to .85 and back"),
@@ -75,6 +76,7 @@ Optimizer::Optimizer(const ParameterLayout& layout, const Options& train)
       beta2_(train.real("beta2")),
       epsilon_(train.real("epsilon")),
       weight_decay_(train.real("weight_decay")),
+      l2_(train.real("l2")),
       clip_(train.real("clip")),
       first_(Eigen::ArrayXf::Zero(layout.size())),
       second_(Eigen::ArrayXf::Zero(layout.size())) {
@@ -99,6 +101,7 @@ void Optimizer::update(const Team& team, Index step, std::span<float> weights,
   const auto step_size = static_cast<float>(rate / (1 - std::pow(beta1, count)));
   const auto root = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2_, count)));
   const auto epsilon = static_cast<float>(epsilon_);
+  const auto l2 = static_cast<float>(l2_);
   const auto b1 = static_cast<float>(beta1);
   const auto b2 = static_cast<float>(beta2_);
   const auto rest1 = static_cast<float>(1 - beta1);
@@ -106,7 +109,8 @@ void Optimizer::update(const Team& team, Index step, std::span<float> weights,
   team.for_each(static_cast<Index>(chunks_.size()), [&](Index c, const Team&) {
     const auto [offset, size] = chunks_[static_cast<std::size_t>(c)];
     auto p = part(weights, offset, size);
-    const auto g = part(grads, offset, size);
+    auto g = part(grads, offset, size);
+    if (l2 > 0) g += l2 * p;
     auto m = first_.segment(offset, size);
     auto v = second_.segment(offset, size);
     m = b1 * m + rest1 * g;

@@ -41,13 +41,14 @@ class Schedule {
 };
 
 /// Kingma and Ba's Adam with decoupled weight decay (p -= rate * decay * p), bias-corrected, and
-/// clipping of the gradient's norm. Padding and parameters that are not trainable stay as they are.
+/// clipping of the gradient's norm, to which l2 * p is added then. Padding and parameters that are
+/// not trainable stay as they are.
 class Optimizer {
  public:
   Optimizer(const ParameterLayout& layout, const Options& train);
 
   /// One update, `step` counted from 0; works on fixed chunks in parallel. Scales `grads` in place
-  /// where their norm exceeds the clip.
+  /// where their norm exceeds the clip, and adds the gradient of l2.
   void update(const Team& team, Index step, std::span<float> weights, std::span<float> grads);
 
   const Schedule& schedule() const { return schedule_; }
@@ -66,7 +67,7 @@ class Optimizer {
   void clip_norm(const Team& team, std::span<float> grads);
 
   Schedule schedule_;
-  double beta2_, epsilon_, weight_decay_, clip_;
+  double beta2_, epsilon_, weight_decay_, l2_, clip_;
   std::vector<Chunk> chunks_;       // of trainable parameters only
   std::vector<double> chunk_sums_;  // squared norm of each chunk
   Eigen::ArrayXf first_, second_;

@@ -51,10 +51,16 @@ Identity identity_of(const TrainJob& job) {
 }
 
 std::string why_unsupported(const Variant& variant, const Task& task) {
-  if (!variant.claims.edges || task.sample(Split::kTrain, 0).edges) return "";
-  return fmt::format(
-      "{} attends along the edges of a graph, and the samples of this task have none",
-      variant.name);
+  const bool graphs = task.answer() == Answer::kNodeLabels;
+  if (variant.claims.edges && !graphs && !task.sample(Split::kTrain, 0).edges) {
+    return fmt::format(
+        "{} attends along the edges of a graph, and the samples of this task have none",
+        variant.name);
+  }
+  if (graphs && !variant.claims.edges) {
+    return fmt::format("{} does not attend along the edges of this task's graphs", variant.name);
+  }
+  return "";
 }
 
 Training::Training(const TrainJob& job, Workers& workers)

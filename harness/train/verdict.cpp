@@ -23,7 +23,7 @@ std::optional<Edges> fixed_edges(const ChosenVariant& chosen, const Setup& setup
   const Claims& claims = chosen.variant.claims;
   if (claims.edges) return *sample.edges;
   if (!claims.pattern) return std::nullopt;
-  const auto len = static_cast<Index>(sample.tokens.size());
+  const Index len = input_of(sample).len();
   Workspace workspace;
   const Call call{.team = Team(std::span(&workspace, 1))};
   KernelScope scope(chosen, setup, {len, len}, RandomKey(0));
@@ -33,7 +33,7 @@ std::optional<Edges> fixed_edges(const ChosenVariant& chosen, const Setup& setup
 
 /// All positions, or those with a label of their own.
 std::vector<Index> scored_positions(const Sample& sample) {
-  const std::size_t len = sample.tokens.size();
+  const auto len = static_cast<std::size_t>(input_of(sample).len());
   std::vector<Index> positions;
   for (std::size_t i = 0; i < len; ++i) {
     if (sample.labels.size() == len && sample.labels[i] == kNotScored) continue;
