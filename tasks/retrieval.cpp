@@ -19,49 +19,29 @@
 namespace arena {
 namespace {
 
-/// The pairs of a part lie in *aan_pairs.PART.tsv, plain or packed.
 struct Part {
   const char* name;
-  const char* in_file;
   Index size;
 };
-constexpr std::array<Part, 3> kParts{{{"training pairs", "train", 147086},
-                                      {"validation pairs", "eval", 18090},
-                                      {"test pairs", "test", 17437}}};
+constexpr std::array<Part, 3> kParts{
+    {{"training pairs", 147086}, {"validation pairs", 18090}, {"test pairs", 17437}}};
 
-/// Of a part of the official release, in `folders`.
-WantedData wanted_file(const Part& part, std::initializer_list<const char*> folders) {
-  WantedData wanted{.task = "retrieval",
-                    .patterns = {},
-                    .how_to_get =
-                        "put folder tsv_data of Long Range Arena's lra_release.gz "
-                        "(https://github.com/google-research/long-range-arena) there"};
-  for (const char* folder : folders) {
-    wanted.patterns.push_back(fmt::format("{}*aan_pairs.{}.tsv*", folder, part.in_file));
-  }
-  return wanted;
-}
-
-/// All of them lie where the first one does.
-std::array<std::string, 3> find_files(const std::string& data_dir) {
-  std::array<std::string, 3> paths;
-  paths[0] =
-      find_data(data_dir, wanted_file(kParts[0], {"", "aan/", "tsv_data/", "lra_release/tsv_data/",
-                                                  "lra_release/lra_release/tsv_data/"}));
-  const std::string folder = std::filesystem::path(paths[0]).parent_path().string();
-  for (const std::size_t p : {1U, 2U}) paths[p] = find_data(folder, wanted_file(kParts[p], {""}));
-  return paths;
-}
+const WantedParts kWanted{
+    .task = "retrieval",
+    .folders = {"", "aan/", "tsv_data/", "lra_release/tsv_data/",
+                "lra_release/lra_release/tsv_data/"},
+    .files = {"*aan_pairs.train.tsv*", "*aan_pairs.eval.tsv*", "*aan_pairs.test.tsv*"},
+    .how_to_get = "`arena data get lra` fetches lra_release.gz; unpack its folder tsv_data"};
 
 class Retrieval final : public Task {
  public:
   Retrieval(const TaskSetup& setup, const Options& options)
       : max_len_(options.integer("max_len")), content_hash_(kFnvStart) {
-    const std::array<std::string, 3> paths = find_files(setup.data_dir);
+    paths_ = find_parts(setup.data_dir, kWanted);
     std::array<PartCount, 3> counts;
     std::array<AanFile, 3> files;
     for (std::size_t p = 0; p < kParts.size(); ++p) {
-      files[p] = read_aan_tsv(paths[p], max_len_, documents_);
+      files[p] = read_aan_tsv(paths_[p], max_len_, documents_);
       without_text_ += files[p].without_text;
       cut_ += files[p].cut;
       content_hash_ = fnv1a(fmt::format("{:016x}", files[p].content_hash), content_hash_);
@@ -69,7 +49,7 @@ class Retrieval final : public Task {
                    static_cast<Index>(files[p].pairs.size()) + files[p].without_text,
                    kParts[p].size};
     }
-    partial_ = is_subset("retrieval", std::filesystem::path(paths[0]).parent_path().string(),
+    partial_ = is_subset("retrieval", std::filesystem::path(paths_[0]).parent_path().string(),
                          counts, options.on("partial"));
     pairs_ = {.train = std::move(files[0].pairs),
               .validation = std::move(files[1].pairs),
@@ -98,9 +78,11 @@ class Retrieval final : public Task {
                        excerpt(sample.tokens), excerpt(sample.second));
   }
   bool partial() const override { return partial_; }
+  std::vector<std::string> places() const override { return {paths_.begin(), paths_.end()}; }
 
  private:
   Index max_len_;
+  std::array<std::string, 3> paths_{};
   Documents documents_{};
   LabelledSet<AanPair> pairs_{};
   Index without_text_ = 0, cut_ = 0;

@@ -69,12 +69,19 @@ class Task {
   /// One sample as a person would want to read it, in a few lines.
   virtual std::string describe(const Sample& sample) const = 0;
   virtual bool partial() const { return false; }
+  /// The files and folders that the samples were read from; none: they are generated.
+  virtual std::vector<std::string> places() const { return {}; }
+  /// What is unlike the data set as a whole (its shares of labels, say), a line each.
+  virtual std::vector<std::string> oddities() const { return {}; }
 };
 
 /// Where a task finds its files, and which of its endless data sets it gives.
 struct TaskSetup {
   std::string data_dir;
 };
+
+/// Told now and then how far something is that takes long.
+using WriteProgress = std::function<void(Index done, Index total)>;
 
 /// A registry entry: one per file in tasks/.
 struct TaskInfo {
@@ -89,6 +96,10 @@ struct TaskInfo {
   std::function<std::unique_ptr<Task>(const TaskSetup&, const Options&)> make{};
   /// The option whose value belongs to the name in tables ("max_len": "text-4096"); "": none.
   std::string label_option{};
+  /// Writes all samples below a folder, in the format in which such data is given away. Null: there
+  /// is none.
+  std::function<void(const Task&, const Options&, const std::string& folder, const WriteProgress&)>
+      write{};
 };
 
 /// The split to which a generated sample's content belongs: train 8/10, validation 1/10, test 1/10

@@ -51,6 +51,26 @@ inline std::string paper_pairs(int count, const std::string& part) {
   return rows;
 }
 
+/// `count` sentences of one word of each part of speech, from number `first` on; up to 256 numbers
+/// have an order of their own.
+inline std::string tagged_sentences(int count, int first) {
+  constexpr std::array kTags{"ADJ",   "ADP",   "ADV", "AUX",  "CCONJ", "DET",
+                             "INTJ",  "NOUN",  "NUM", "PART", "PRON",  "PROPN",
+                             "PUNCT", "SCONJ", "SYM", "VERB", "X"};
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    text += "# sent_id = " + std::to_string(i) + "\n";
+    for (int w = 0; w < 17; ++w) {
+      // Steps of 1 to 16 around a ring of 17 visit every tag; the word "both" has two of them.
+      const auto tag = static_cast<std::size_t>((w * (i % 16 + 1) + i / 16) % 17);
+      text += std::to_string(w + 1) + "\t" + (tag < 2 ? "both" : "w" + std::to_string(tag)) +
+              "\t_\t" + kTags[tag] + "\t_\t_\t_\t_\t_\t_\n";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 /// A data folder with a part of every data set, for `partial=true`.
 inline const std::string& small_data_dir() {
   static const TemporaryFolder folder;
@@ -61,6 +81,11 @@ inline const std::string& small_data_dir() {
     write_reviews(folder.path(), 40);
     for (const char* part : {"train", "eval", "test"}) {
       write_file(folder.path() + "/tsv_data/new_aan_pairs." + part + ".tsv", paper_pairs(50, part));
+    }
+    int sentences = 0;
+    for (const char* part : {"train", "dev", "test"}) {
+      write_file(folder.path() + "/en_ewt-ud-" + part + ".conllu", tagged_sentences(40, sentences));
+      sentences += 40;
     }
     return true;
   }();

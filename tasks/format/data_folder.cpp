@@ -27,6 +27,7 @@ std::string match(const std::string& data_dir, const std::string& pattern,
   for (const fs::directory_entry& entry : fs::directory_iterator(full.parent_path(), ignored)) {
     const std::string name = entry.path().filename().string();
     if (::fnmatch(full.filename().c_str(), name.c_str(), FNM_PERIOD) != 0) continue;
+    if (name.ends_with(kUnfinished)) continue;
     check(found.empty(), "{}: '{}' and '{}' could both be the data; leave one of them there", task,
           std::min(found, entry.path().string()), std::max(found, entry.path().string()));
     found = entry.path().string();
@@ -50,6 +51,19 @@ std::string find_data(const std::string& data_dir, const WantedData& wanted) {
   throw Error(fmt::format("{}: no data in '{}' (--data-dir, ARENA_DATA): none of {}; {}",
                           wanted.task, folder, fmt::join(wanted.patterns, ", "), wanted.how_to_get),
               Failure::kNoData);
+}
+
+std::array<std::string, 3> find_parts(const std::string& data_dir, const WantedParts& wanted) {
+  const auto data_of = [&](const std::string& file, const std::vector<std::string>& folders) {
+    WantedData data{.task = wanted.task, .patterns = {}, .how_to_get = wanted.how_to_get};
+    for (const std::string& folder : folders) data.patterns.push_back(folder + file);
+    return data;
+  };
+  std::array<std::string, 3> paths;
+  paths[0] = find_data(data_dir, data_of(wanted.files[0], wanted.folders));
+  const std::string folder = fs::path(paths[0]).parent_path().string();
+  for (const std::size_t p : {1U, 2U}) paths[p] = find_data(folder, data_of(wanted.files[p], {""}));
+  return paths;
 }
 
 }  // namespace arena
