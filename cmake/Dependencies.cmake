@@ -27,6 +27,7 @@ find_package(tomlplusplus REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(LibArchive REQUIRED)
 find_package(PNG REQUIRED)
+find_package(CURL REQUIRED)
 
 # Debian's xsimd target asks for a library that does not exist; only its headers are needed.
 find_path(ARENA_XSIMD_INCLUDE xsimd/xsimd.hpp REQUIRED)

@@ -72,6 +72,10 @@ void write_file_atomically(const std::string& path, const std::string& content) 
     write_all(file.number(), content, temporary);
     check(::fsync(file.number()) == 0, "cannot sync {}: {}", temporary, std::strerror(errno));
   }
+  rename_and_sync(temporary, path);
+}
+
+void rename_and_sync(const std::string& temporary, const std::string& path) {
   check(std::rename(temporary.c_str(), path.c_str()) == 0, "cannot rename {} to {}: {}", temporary,
         path, std::strerror(errno));
   const std::string folder = fs::path(path).parent_path().string();

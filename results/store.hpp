@@ -15,6 +15,8 @@ std::string read_file(const std::string& path);
 /// Replaces the file at once: a reader, or a kill at any instant, sees the old or the new content,
 /// never a part. Writes a temporary name beside it, syncs, renames, syncs the folder.
 void write_file_atomically(const std::string& path, const std::string& content);
+/// Renames what was written and synced, and syncs the folder. Throws Error naming both.
+void rename_and_sync(const std::string& temporary, const std::string& path);
 /// Creates the folder with its parents; throws Error naming it.
 void create_folder(const std::string& path);
 

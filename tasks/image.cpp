@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "tasks/dataset.hpp"
 #include "tasks/format/cifar10.hpp"
 #include "tasks/format/data_folder.hpp"
 #include "tasks/format/labelled_set.hpp"
@@ -17,22 +18,30 @@ namespace {
 constexpr Index kTrainSize = 50000;
 constexpr Index kTestSize = 10000;
 
-const WantedData kWanted{
-    .task = "image",
-    .patterns = {"cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar-10-binary*.tar.gz",
-                 "cifar10/cifar-10-binary*.tar.gz"},
-    .how_to_get =
-        "put cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html there"};
+const WantedData kWanted{.task = "image",
+                         .patterns = {"cifar-10-batches-bin", "cifar10/cifar-10-batches-bin",
+                                      "cifar-10-binary*.tar.gz", "cifar10/cifar-10-binary*.tar.gz"},
+                         .how_to_get = "`arena data get cifar10` fetches cifar-10-binary.tar.gz"};
+
+const Register<Dataset> kCifar10{
+    {.name = "cifar10",
+     .summary = "CIFAR-10, binary version: 60,000 pictures of 10 classes",
+     .licence = "none stated; asks to cite Krizhevsky 2009",
+     .files = {{.place = "cifar-10-binary.tar.gz",
+                .url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                .bytes = 170052171,
+                .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}},
+     .tasks = {"image"}}};
 
 class Image final : public Task {
  public:
   Image(const TaskSetup& setup, const Options& options) {
-    const std::string place = find_data(setup.data_dir, kWanted);
-    Cifar10Data data = read_cifar10(place);
+    place_ = find_data(setup.data_dir, kWanted);
+    Cifar10Data data = read_cifar10(place_);
     const PartCount parts[] = {
         {"training images", static_cast<Index>(data.train.size()), kTrainSize},
         {"test images", static_cast<Index>(data.test.size()), kTestSize}};
-    partial_ = is_subset("image", place, parts, options.on("partial"));
+    partial_ = is_subset("image", place_, parts, options.on("partial"));
     content_hash_ = data.content_hash;
     images_ = with_validation(std::move(data.train), std::move(data.test));
   }
@@ -52,8 +61,10 @@ class Image final : public Task {
   std::vector<Baseline> baselines() const override { return {images_.majority()}; }
   std::string describe(const Sample& sample) const override;
   bool partial() const override { return partial_; }
+  std::vector<std::string> places() const override { return {place_}; }
 
  private:
+  std::string place_{};
   LabelledSet<Cifar10Image> images_{};
   std::uint64_t content_hash_ = 0;
   bool partial_ = false;

@@ -12,11 +12,14 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "harness/core/hash.hpp"
 #include "tasks/format/listops_expression.hpp"
 #include "tasks/format/listops_tsv.hpp"
+#include "tasks/format/sample_batches.hpp"
 #include "tasks/task.hpp"
 
 namespace arena {
@@ -89,11 +92,11 @@ class Listops final : public Task {
           "listops: no length lies strictly between min_len={} and max_len={} (the shortest "
           "expression has {} tokens)",
           min_len_, max_len_, kShortest);
-    const std::string& path = options.text("test_file");
-    if (path.empty()) return;
-    file_ = read_listops_tsv(path, max_len_);
+    path_ = options.text("test_file");
+    if (path_.empty()) return;
+    file_ = read_listops_tsv(path_, max_len_);
     check(!file_.rows.empty(), "listops: all {} rows of '{}' are longer than max_len={}",
-          file_.too_long, path, max_len_);
+          file_.too_long, path_, max_len_);
     for (const ListopsRow& row : file_.rows) file_hashes_.push_back(content_hash(row.tokens));
     std::ranges::sort(file_hashes_);
   }
@@ -122,12 +125,17 @@ class Listops final : public Task {
             {"test_file rows longer than max_len, left out", too_long}};
   }
   std::string describe(const Sample& sample) const override;
+  std::vector<std::string> places() const override {
+    return has_file() ? std::vector<std::string>{path_} : std::vector<std::string>{};
+  }
+  std::vector<std::string> oddities() const override;
 
  private:
   bool has_file() const { return !file_.rows.empty(); }
   bool belongs(const Tokens& tokens, Split split) const;
 
   Index max_len_, min_len_, data_seed_;
+  std::string path_{};  // of the test file
   ListopsFile file_{};
   std::vector<std::uint64_t> file_hashes_{};  // ascending
 };
@@ -186,6 +194,17 @@ std::vector<Baseline> Listops::baselines() const {
           {"root operator and its digits", share(digits_right)}};
 }
 
+/// A whole data set has no row shorter or longer than its kind.
+std::vector<std::string> Listops::oddities() const {
+  const auto odd = std::ranges::count_if(file_.rows, [&](const ListopsRow& row) {
+    const auto length = static_cast<Index>(row.tokens.size());
+    return length <= min_len_ || length >= max_len_;
+  });
+  if (odd + file_.too_long == 0) return {};
+  return {fmt::format("{} rows have a length that is not strictly between {} and {}",
+                      odd + file_.too_long, min_len_, max_len_)};
+}
+
 /// In full where that fits into a few lines, otherwise with its deepest operators as their values.
 std::string Listops::describe(const Sample& sample) const {
   constexpr std::size_t kFewLines = 400;
@@ -194,6 +213,28 @@ std::string Listops::describe(const Sample& sample) const {
     text = listops_text(sample.tokens, depth);
   }
   return fmt::format("{} = {}", text, sample.labels.front());
+}
+
+/// The three files of Long Range Arena's release.
+void write(const Task& task, const Options&, const std::string& folder,
+           const WriteProgress& progress) {
+  std::filesystem::create_directories(folder);
+  std::array<std::ofstream, 3> files;
+  const auto path = [&](std::size_t split) {
+    constexpr std::array kNames = {"train", "val", "test"};
+    return fmt::format("{}/basic_{}.tsv", folder, kNames[split]);
+  };
+  for (std::size_t s = 0; s < files.size(); ++s) {
+    files[s].open(path(s), std::ios::binary);
+    files[s] << kListopsHeader;
+  }
+  for_each_batch(task, progress, [&](Split split, Index, std::span<const Sample> samples) {
+    const auto s = static_cast<std::size_t>(split);
+    for (const Sample& sample : samples) {
+      files[s] << listops_tsv_row({sample.tokens, sample.labels.front()});
+    }
+    check(static_cast<bool>(files[s].flush()), "cannot write '{}'", path(s));
+  });
 }
 
 const Register<TaskInfo> kListops{{
@@ -208,6 +249,7 @@ const Register<TaskInfo> kListops{{
                 integer_option("data_seed", 0, 0, 1 << 30, "which data set")},
     .make = [](const TaskSetup&,
                const Options& options) { return std::make_unique<Listops>(options); },
+    .write = write,
 }};
 
 }  // namespace

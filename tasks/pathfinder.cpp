@@ -6,6 +6,7 @@
 // told otherwise. `data=official` reads the released files instead. What differs: splits follow
 // from the images' contents, and black pixels are tokens like any other.
 
+#include "tasks/pathfinder/export.hpp"
 #include "tasks/pathfinder/task.hpp"
 
 namespace arena {
@@ -42,6 +43,12 @@ const Register<TaskInfo> kPathfinder{{
                                  setup, chosen);
         },
     .label_option = "data",
+    .write =
+        [](const Task& task, const Options& chosen, const std::string& folder,
+           const WriteProgress& progress) {
+          export_pathfinder(task, std::stol(chosen.text("size")),
+                            difficulty_of(chosen.text("difficulty")), folder, progress);
+        },
 }};
 
 }  // namespace

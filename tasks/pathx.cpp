@@ -1,6 +1,7 @@
 // pathx: Long Range Arena's Path-X (Tay et al. 2020), which is pathfinder at 128 x 128 pixels,
 // hard: 16,384 tokens. No model of the paper did better than a guess.
 
+#include "tasks/pathfinder/export.hpp"
 #include "tasks/pathfinder/task.hpp"
 
 namespace arena {
@@ -20,6 +21,11 @@ const Register<TaskInfo> kPathX{{
               chosen);
         },
     .label_option = "data",
+    .write =
+        [](const Task& task, const Options&, const std::string& folder,
+           const WriteProgress& progress) {
+          export_pathfinder(task, 128, PathfinderDifficulty::kHard, folder, progress);
+        },
 }};
 
 }  // namespace

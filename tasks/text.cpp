@@ -11,6 +11,7 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 
+#include "tasks/dataset.hpp"
 #include "tasks/format/data_folder.hpp"
 #include "tasks/format/imdb.hpp"
 #include "tasks/format/labelled_set.hpp"
@@ -25,7 +26,17 @@ constexpr Index kBytes = 256;
 const WantedData kWanted{
     .task = "text",
     .patterns = {"aclImdb", "imdb/aclImdb", "aclImdb*.tar.gz", "imdb/aclImdb*.tar.gz"},
-    .how_to_get = "put aclImdb_v1.tar.gz of https://ai.stanford.edu/~amaas/data/sentiment there"};
+    .how_to_get = "`arena data get imdb` fetches aclImdb_v1.tar.gz"};
+
+const Register<Dataset> kImdb{
+    {.name = "imdb",
+     .summary = "Large Movie Review Dataset: 50,000 film reviews with a label",
+     .licence = "none stated; asks to cite Maas et al., ACL 2011",
+     .files = {{.place = "aclImdb_v1.tar.gz",
+                .url = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+                .bytes = 84125825,
+                .sha256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"}},
+     .tasks = {"text"}}};
 
 /// A linear classifier on how often each byte stands in a review, by least squares: what can be had
 /// without any order of the bytes.
@@ -65,12 +76,12 @@ class Text final : public Task {
  public:
   Text(const TaskSetup& setup, const Options& options)
       : max_len_(static_cast<std::size_t>(options.integer("max_len"))) {
-    const std::string place = find_data(setup.data_dir, kWanted);
-    ImdbData data = read_imdb(place);
+    place_ = find_data(setup.data_dir, kWanted);
+    ImdbData data = read_imdb(place_);
     const PartCount parts[] = {
         {"training reviews", static_cast<Index>(data.train.size()), kReviews},
         {"test reviews", static_cast<Index>(data.test.size()), kReviews}};
-    partial_ = is_subset("text", place, parts, options.on("partial"));
+    partial_ = is_subset("text", place_, parts, options.on("partial"));
     content_hash_ = data.content_hash;
     reviews_ = with_validation(std::move(data.train), std::move(data.test));
   }
@@ -92,9 +103,11 @@ class Text final : public Task {
                        excerpt(sample.tokens));
   }
   bool partial() const override { return partial_; }
+  std::vector<std::string> places() const override { return {place_}; }
 
  private:
   std::size_t max_len_;
+  std::string place_{};
   LabelledSet<ImdbReview> reviews_{};
   std::uint64_t content_hash_ = 0;
   bool partial_ = false;

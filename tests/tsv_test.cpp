@@ -6,6 +6,7 @@
 
 #include "data_file.hpp"
 #include "expect_error.hpp"
+#include "tasks/format/listops_expression.hpp"
 #include "tasks/format/listops_tsv.hpp"
 
 namespace arena {
@@ -99,6 +100,15 @@ TEST_P(Packed, BothListopsFormatsGiveTheSameRows) {
     EXPECT_EQ(file.too_long, 0);
   }
   EXPECT_EQ(arena.content_hash, original.content_hash);
+}
+
+TEST(ListopsTsv, RowsAreWrittenAsTheyAreRead) {
+  std::string text = kListopsHeader;
+  for (const ListopsRow& row : read_listops_tsv(DataFile(kOriginal).path(), 100).rows) {
+    text += listops_tsv_row(row);
+  }
+  EXPECT_EQ(text, kArena);
+  EXPECT_EQ(listops_tsv_row({{kListopsDigit + 4}, 4}), "4\t4\r\n");
 }
 
 TEST(ListopsTsv, ContentHashTellsFilesApart) {

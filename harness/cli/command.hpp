@@ -13,6 +13,7 @@ void add_attend(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_cell(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
+void add_data(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_show(CLI::App& app, Action& action);

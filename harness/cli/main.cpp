@@ -79,6 +79,7 @@ int run(int argc, char** argv) {
   add_show(app, action);
   add_check(app, action);
   add_attend(app, action);
+  add_data(app, action);
   add_doctor(app, action);
   add_cell(app, action);
   try {

@@ -61,7 +61,46 @@ ListopsRow parse_row(const LineReader& reader, std::string_view line, bool label
   return row;
 }
 
+/// Of an operator with n arguments: n + 1 parentheses are open before it, and one of them closes
+/// behind each argument and behind the bracket.
+std::size_t arguments_of(std::span<const std::int32_t> tokens, std::size_t op) {
+  std::size_t arguments = 0;
+  Index level = 0;
+  for (std::size_t i = op + 1; level >= 0; ++i) {
+    if (tokens[i] == kListopsClose) {
+      --level;
+      continue;
+    }
+    arguments += level == 0 ? 1 : 0;
+    level += is_listops_operator(tokens[i]) ? 1 : 0;
+  }
+  return arguments;
+}
+
 }  // namespace
+
+std::string listops_tsv_row(const ListopsRow& row) {
+  std::string text;
+  Index level = 0;
+  for (std::size_t i = 0; i < row.tokens.size(); ++i) {
+    const std::int32_t token = row.tokens[i];
+    if (is_listops_operator(token)) {
+      for (std::size_t p = 0; p <= arguments_of(row.tokens, i); ++p) text += "( ";
+      ++level;
+    }
+    const bool closes = token == kListopsClose;
+    text += closes ? "]" : kListopsTokens[static_cast<std::size_t>(token)];
+    if (closes) {
+      --level;
+      text += " )";
+    }
+    // An argument is over behind a digit or a closing bracket.
+    if (level > 0 && !is_listops_operator(token)) text += " )";
+    text += ' ';
+  }
+  text.back() = '\t';
+  return text + std::to_string(row.label) + "\r\n";
+}
 
 ListopsFile read_listops_tsv(const std::string& path, Index max_len) {
   LineReader reader(path);

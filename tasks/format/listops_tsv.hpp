@@ -27,4 +27,9 @@ struct ListopsFile {
 /// brackets, a label that is not the expression's value, or anything but two fields.
 ListopsFile read_listops_tsv(const std::string& path, Index max_len);
 
+/// How Long Range Arena's files begin, and a row of them as its generator writes it, with the
+/// parentheses of the binary tree.
+constexpr const char* kListopsHeader = "Source\tTarget\r\n";
+std::string listops_tsv_row(const ListopsRow& row);
+
 }  // namespace arena

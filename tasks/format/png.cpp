@@ -79,4 +79,19 @@ void read_gray_png(std::string_view file, const std::string& where, Index side,
   check(input.rest.empty(), "{}: {} bytes after the end of the PNG", where, input.rest.size());
 }
 
+std::string write_gray_png(Index side, std::span<const std::uint8_t> pixels) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = image.height = static_cast<png_uint_32>(side);
+  image.format = PNG_FORMAT_GRAY;
+  png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string file(bytes, '\0');
+  check(
+      static_cast<Index>(pixels.size()) == side * side &&
+          png_image_write_to_memory(&image, file.data(), &bytes, 0, pixels.data(), 0, nullptr) != 0,
+      "libpng cannot write an image of {} x {} pixels: {}", side, side, image.message);
+  file.resize(bytes);
+  return file;
+}
+
 }  // namespace arena

@@ -15,4 +15,7 @@ namespace arena {
 void read_gray_png(std::string_view file, const std::string& where, Index side,
                    std::span<std::uint8_t> pixels);
 
+/// A whole PNG file of these pixels [side, side].
+std::string write_gray_png(Index side, std::span<const std::uint8_t> pixels);
+
 }  // namespace arena

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -12,6 +13,7 @@
 #include "tasks/format/data_folder.hpp"
 #include "tasks/format/labelled_set.hpp"
 #include "tasks/format/png.hpp"
+#include "tasks/pathfinder/export.hpp"
 #include "tasks/pathfinder/metadata.hpp"
 
 namespace arena {
@@ -30,7 +32,7 @@ std::size_t most_png_bytes(Index side) {
 /// data set, or of the release's first copy of pathfinder128, which cannot be learnt.
 std::optional<std::string> name_in_set(std::string_view name, const std::string& set) {
   const auto is_ours = [](std::string_view rest) {
-    return (rest.starts_with("imgs/") && rest.ends_with(".png")) ||
+    return rest == kGeneratedMark || (rest.starts_with("imgs/") && rest.ends_with(".png")) ||
            (rest.starts_with("metadata/") && rest.ends_with(".npy"));
   };
   const std::size_t found = name.find(set);
@@ -48,6 +50,7 @@ struct Collected {
   std::string png{};
   std::map<std::string, PackedImage> images{};  // name -> place in `png`
   std::map<std::string, std::int32_t> labels{};
+  bool generated = false;
 };
 
 Collected collect(const std::string& path, Index side, PathfinderDifficulty difficulty) {
@@ -60,6 +63,10 @@ Collected collect(const std::string& path, Index side, PathfinderDifficulty diff
   while (const std::optional<Member> member = members.next()) {
     const std::string where = members.where(*member);
     const std::string name = name_in_set(member->name, set).value();
+    if (name == kGeneratedMark) {
+      all.generated = true;
+      continue;
+    }
     if (name.starts_with("imgs/")) {
       check(member->content.size() <= most_png_bytes(side), "{}: {} bytes, expected at most {}",
             where, member->content.size(), most_png_bytes(side));
@@ -99,6 +106,16 @@ void check_images(PathfinderFiles& files, const std::vector<std::string>& where,
   }
 }
 
+/// Share of pixels that are not black, as the public generator draws them.
+double usual_lit(Index side, PathfinderDifficulty difficulty) {
+  constexpr double kLit[4][3] = {{0.2281, 0.2669, 0.3416},
+                                 {0.1990, 0.2196, 0.2602},
+                                 {0.1099, 0.1207, 0.1370},
+                                 {0.0300, 0.0337, 0.0389}};
+  const std::size_t row = side == 32 ? 0 : side == 64 ? 1 : side == 128 ? 2 : 3;
+  return kLit[row][static_cast<std::size_t>(difficulty)];
+}
+
 WantedData wanted_data(const PathfinderChoice& choice) {
   const std::string size = fmt::format("pathfinder{}", choice.side);
   const std::string folder = pathfinder_folder(choice.difficulty);
@@ -108,9 +125,8 @@ WantedData wanted_data(const PathfinderChoice& choice) {
                        size + "-" + folder + ".tar*", "pathfinder/" + size + "-" + folder + ".tar*",
                        size + ".tar*", "pathfinder/" + size + ".tar*", "lra_release*.gz"},
           .how_to_get =
-              "put lra_release.gz of "
-              "https://storage.googleapis.com/long-range-arena/lra_release.gz there, "
-              "packed or not; without data=official images are made here"};
+              "`arena data get lra` fetches lra_release.gz, to be read packed or not; "
+              "without data=official images are made here"};
 }
 
 }  // namespace
@@ -118,7 +134,7 @@ WantedData wanted_data(const PathfinderChoice& choice) {
 PathfinderFiles read_pathfinder_files(const std::string& path, Index side,
                                       PathfinderDifficulty difficulty) {
   Collected all = collect(path, side, difficulty);
-  PathfinderFiles files{.png = std::move(all.png)};
+  PathfinderFiles files{.png = std::move(all.png), .generated = all.generated};
   std::vector<std::string> where;
   for (const auto& [name, image] : all.images) {
     const auto label = all.labels.find(name);
@@ -157,18 +173,21 @@ std::vector<Split> pathfinder_splits(std::span<const PackedImage> images) {
 
 OfficialPathfinder::OfficialPathfinder(const PathfinderChoice& choice, const std::string& data_dir,
                                        bool accept_subset)
-    : PathfinderTask(pathfinder_shape(choice.side, choice.difficulty)) {
-  const std::string place = find_data(data_dir, wanted_data(choice));
-  files_ = read_pathfinder_files(place, choice.side, choice.difficulty);
+    : PathfinderTask(pathfinder_shape(choice.side, choice.difficulty)),
+      difficulty_(choice.difficulty),
+      place_(find_data(data_dir, wanted_data(choice))) {
+  files_ = read_pathfinder_files(place_, choice.side, choice.difficulty);
+  check(!files_.generated, "{}: the images in '{}' were made by arena, which is not data=official",
+        choice.task, place_);
   const PartCount all[] = {
       {"images", static_cast<Index>(files_.images.size()) + files_.empty, kOfficialImages}};
-  partial_ = is_subset(choice.task, place, all, accept_subset);
+  partial_ = is_subset(choice.task, place_, all, accept_subset);
   const std::vector<Split> splits = pathfinder_splits(files_.images);
   for (std::size_t i = 0; i < splits.size(); ++i) {
     of_split_[static_cast<std::size_t>(splits[i])].push_back(i);
   }
   for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
-    check(size(split) > 0, "{}: '{}' has {} images, too few for three splits", choice.task, place,
+    check(size(split) > 0, "{}: '{}' has {} images, too few for three splits", choice.task, place_,
           files_.images.size());
   }
 }
@@ -194,6 +213,27 @@ std::map<std::string, double> OfficialPathfinder::counts() const {
           {"empty files, left out", static_cast<double>(files_.empty)},
           {"share of label 1", ones / count},
           {"share of pixels that are not black", files_.lit}};
+}
+
+std::vector<std::string> OfficialPathfinder::oddities() const {
+  constexpr double kLabelTolerance = 0.005;  // of the 200,000 images; more where there are fewer
+  constexpr double kStandardErrors = 4;
+  constexpr double kLitTolerance = 0.05;
+  const auto count = static_cast<double>(files_.images.size());
+  const double ones = counts().at("share of label 1");
+  const double near = std::max(kLabelTolerance, kStandardErrors * 0.5 / std::sqrt(count));
+  const double lit = usual_lit(shape().side, difficulty_);
+  std::vector<std::string> odd;
+  if (std::abs(ones - 0.5) > near) {
+    odd.push_back(fmt::format("share of label 1 is {:.4f}, expected 0.5 +- {:.4f}", ones, near));
+  }
+  if (std::abs(files_.lit / lit - 1) > kLitTolerance) {
+    odd.push_back(
+        fmt::format("share of pixels that are not black is {:.4f}, expected {:.4f} within "
+                    "{:.0f} %",
+                    files_.lit, lit, 100 * kLitTolerance));
+  }
+  return odd;
 }
 
 }  // namespace arena

@@ -17,6 +17,7 @@ struct PackedImage {
 struct PathfinderFiles {
   std::string png{};                  // one file after another
   std::vector<PackedImage> images{};  // in the order of their names
+  bool generated = false;             // made here and written in the release's layout
   Index empty = 0;                    // files of 0 bytes, left out; the release has one
   double lit = 0;                     // share of pixels that are not black
   std::uint64_t content_hash = 0;     // of labels and pixels
@@ -50,8 +51,12 @@ class OfficialPathfinder final : public PathfinderTask {
   std::string dataset_hash() const override;
   std::map<std::string, double> counts() const override;
   bool partial() const override { return partial_; }
+  std::vector<std::string> places() const override { return {place_}; }
+  std::vector<std::string> oddities() const override;
 
  private:
+  PathfinderDifficulty difficulty_;
+  std::string place_;
   PathfinderFiles files_{};
   std::array<std::vector<std::size_t>, 3> of_split_{};  // numbers of images
   bool partial_ = false;
