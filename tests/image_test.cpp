@@ -181,8 +181,8 @@ TEST(Image, SaysWhereItLookedAndHowToGetTheData) {
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->failure(), Failure::kNoData);
   const std::string message = error->what();
-  for (const std::string& part :
-       {folder.path(), std::string("cifar-10-batches-bin"), std::string("https://")}) {
+  for (const std::string& part : {folder.path(), std::string("cifar-10-batches-bin"),
+                                  std::string("arena data get cifar10")}) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   }
   const std::string record = one_record(0, 0, 0, 0);

@@ -273,7 +273,7 @@ TEST_F(PathfinderSet, SaysWhereItLookedAndHowToGetTheData) {
   const std::string message = error->what();
   for (const std::string& part :
        {place_.path(), std::string("lra_release/lra_release/pathfinder32/curv_contour_length_14"),
-        std::string("https://")}) {
+        std::string("arena data get lra")}) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   }
 }

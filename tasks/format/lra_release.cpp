@@ -8,7 +8,7 @@ namespace arena {
 namespace {
 
 std::vector<std::string> reading_tasks() {
-  std::vector<std::string> tasks = {"retrieval"};
+  std::vector<std::string> tasks = {"retrieval", "pathx[data=official]"};
   for (const int size : {32, 64, 128, 256}) {
     for (const char* difficulty : {"easy", "inter", "hard"}) {
       tasks.push_back(
