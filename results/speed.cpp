@@ -201,37 +201,33 @@ Grid relative_grid(const std::vector<Series>& all, const Shape& shape) {
   return grid;
 }
 
-Grid peak_grid(const std::vector<Series>& all, const Shape& shape) {
-  Grid grid{.title = fmt::format("% of the peak multiply-add rate ({})", shape.front().shape),
-            .columns = {"variant"},
-            .rows = {}};
+/// A row per variant, a column per length: value(record), over `unit`.
+template <class Value>
+Grid grid_of(const std::string& title, const std::vector<Series>& all, const Shape& shape,
+             const Value& value, double unit) {
+  Grid grid{.title = title, .columns = {"variant"}, .rows = {}};
   append(grid.columns, columns_of(shape, ""));
   for (const Series& series : all) {
     std::vector<GridCell> row{words(series.variant)};
     for (const Record* record : series.records) {
-      row.push_back(number(record ? record->share_of_peak : std::nullopt, kPercent));
+      row.push_back(number(record ? value(*record) : std::nullopt, unit));
     }
     grid.rows.push_back(std::move(row));
   }
   return grid;
 }
 
+Grid peak_grid(const std::vector<Series>& all, const Shape& shape) {
+  return grid_of(
+      fmt::format("% of the peak multiply-add rate ({})", shape.front().shape), all, shape,
+      [](const Record& record) { return record.share_of_peak; }, kPercent);
+}
+
 Grid working_set_grid(const std::vector<Series>& all, const Shape& shape) {
-  const MachineInfo& machine = shape.front().records.front()->machine;
-  const std::string caches = data_caches(machine);
-  Grid grid{.title = fmt::format("Working set in MiB ({}{})", shape.front().shape,
-                                 caches.empty() ? "" : "; " + caches),
-            .columns = {"variant"},
-            .rows = {}};
-  append(grid.columns, columns_of(shape, ""));
-  for (const Series& series : all) {
-    std::vector<GridCell> row{words(series.variant)};
-    for (const Record* record : series.records) {
-      row.push_back(number(record ? working_set_bytes(*record) : std::nullopt, kMebibyte));
-    }
-    grid.rows.push_back(std::move(row));
-  }
-  return grid;
+  const std::string caches = data_caches(shape.front().records.front()->machine);
+  return grid_of(fmt::format("Working set in MiB ({}{})", shape.front().shape,
+                             caches.empty() ? "" : "; " + caches),
+                 all, shape, working_set_bytes, kMebibyte);
 }
 
 }  // namespace

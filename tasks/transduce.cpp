@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "harness/core/hash.hpp"
+#include "tasks/drawn_sample.hpp"
 #include "tasks/task.hpp"
 
 namespace arena {
@@ -48,14 +49,8 @@ class Transduce final : public Task {
   }
 
   Sample sample(Split split, Index index) const override {
-    const RandomKey key = RandomKey(static_cast<std::uint64_t>(data_seed_))
-                              .fold(Purpose::kData)
-                              .fold(static_cast<std::uint64_t>(split))
-                              .fold(static_cast<std::uint64_t>(index));
-    for (std::uint64_t counter = 0;; ++counter) {
-      Sample drawn = draw(RandomStream(key.fold(counter)));
-      if (split_of_hash(fnv1a(std::span<const std::int32_t>(drawn.tokens))) == split) return drawn;
-    }
+    return drawn_sample(data_seed_, split, index,
+                        [this](RandomStream stream) { return draw(std::move(stream)); });
   }
 
   std::string dataset_hash() const override {
