@@ -13,6 +13,7 @@
 #include "harness/train/evaluation.hpp"
 #include "tests/expect_error.hpp"
 #include "tests/gradient_check.hpp"
+#include "tests/model_instance.hpp"
 #include "tests/tiny_tasks.hpp"
 
 namespace arena {
@@ -55,36 +56,16 @@ struct Values {
 };
 
 /// A model that writes.
-struct Writer {
+struct Writer : Instance {
   Writer(const std::string& variant, const Task& task, const OptionTexts& options)
-      : model(Registry<Variant>::find(variant), defaults_of(Registry<Variant>::find(variant)),
-              Options("model", model_options(), options), shape_of(task)),
-        weights(static_cast<std::size_t>(model.parameters().size())),
-        buffers(static_cast<std::size_t>(model.buffers().size())),
-        grads(weights.size()),
-        statistics(static_cast<std::size_t>(model.statistics().size())) {
-    model.parameters().initialise(RandomKey(5), weights);
-    model.buffers().initialise(RandomKey(6), buffers);
-    std::vector<float> noise(weights.size());
-    fill_normal(RandomKey(8), 0.2F, View(noise.data(), 1, static_cast<Index>(noise.size())));
-    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += noise[i];
-  }
-  ModelValues values() const { return {weights, buffers}; }
+      : Instance(Registry<Variant>::find(variant), task, options) {}
+
   View parameter(const std::string& name) {
     const auto entry =
         std::ranges::find(model.parameters().entries(), name, &ParameterLayout::Entry::name);
     return {weights.data() + entry->slice.offset, entry->slice.rows, entry->slice.cols};
   }
-  SampleScore forward_backward(const Call& call, const Sample& sample, LossScale scale) {
-    return model.forward_backward(call, sample, values(), scale, {grads, statistics});
-  }
-
-  Model model;
-  std::vector<float> weights, buffers, grads, statistics;
 };
-
-const OptionTexts kTiny{
-    {"dim", "12"}, {"heads", "2"}, {"hidden", "20"}, {"dropout", "0"}, {"head_hidden", "10"}};
 
 struct GradientCase {
   const char* name;
