@@ -68,37 +68,43 @@ ARENA_INLINE Vec first_of(const float* from, Index count) {
   return count > 0 ? simd::load_part(from, count) : Vec(0.0F);
 }
 
-/// Turns a tile by its diagonal.
-ARENA_INLINE void turn(std::uint32_t (&tile)[kTile][kTile]) {
-  auto* const rows = reinterpret_cast<float*>(tile);
-  Vec block[kTile];
-  for (Index r = 0; r < kTile; ++r) block[r] = simd::load(rows + r * kTile);
-  simd::transpose(block);
-  for (Index r = 0; r < kTile; ++r) simd::store(rows + r * kTile, block[r]);
+struct TwoVectors {
+  Vec low, high;
+};
+
+/// The parts of 16 pairs of vectors, to[part].at[tile][r] = those of pair r; turned: of column r.
+template <int kParts, bool kTurn, class PairOf>
+ARENA_INLINE void pack_tile(const PairOf& pair_of_row, Panel* to, Index tile) {
+  if constexpr (kTurn) {
+    Vec low[kTile], high[kTile];
+    for (Index r = 0; r < kTile; ++r) low[r] = pair_of_row(r).low;
+    simd::transpose(low);
+    for (Index r = 0; r < kTile; ++r) high[r] = pair_of_row(r).high;
+    simd::transpose(high);
+    for (Index r = 0; r < kTile; ++r) store_parts<kParts>(low[r], high[r], to, tile, r);
+  } else {
+    for (Index r = 0; r < kTile; ++r) {
+      const auto [low, high] = pair_of_row(r);
+      store_parts<kParts>(low, high, to, tile, r);
+    }
+  }
 }
 
-/// Panels of `rows` by `cols` blocks, row by row. row_of(block, chunk, tile, r) gives the two
-/// vectors that make row r of a tile.
+/// Panels of `rows` by `cols` blocks, row by row. row_of(block, chunk, r) gives the two vectors
+/// that make row r of a tile, or its column.
 template <int kParts, bool kTurn, class RowOf>
 ARENA_INLINE void pack(Index rows, Index cols, const RowOf& row_of, Panel* to) {
   for (Index block = 0; block < rows; ++block) {
     for (Index chunk = 0; chunk < cols; ++chunk, to += kParts) {
       for (Index tile = 0; tile < 2; ++tile) {
-        for (Index r = 0; r < kTile; ++r) {
-          const auto [low, high] = row_of(block * kBlock + tile * kTile, chunk * kBlock, r);
-          store_parts<kParts>(low, high, to, tile, r);
-        }
-        if constexpr (kTurn) {
-          for (int part = 0; part < kParts; ++part) turn(to[part].at[tile]);
-        }
+        const auto pair_of_row = [&](Index r) ARENA_INLINE_LAMBDA {
+          return row_of(block * kBlock + tile * kTile, chunk * kBlock, r);
+        };
+        pack_tile<kParts, kTurn>(pair_of_row, to, tile);
       }
     }
   }
 }
-
-struct TwoVectors {
-  Vec low, high;
-};
 
 /// Rows outside, columns inside.
 template <int kParts, bool kTurn>

@@ -55,8 +55,7 @@ Edges with_self_loops(Index nodes, std::span<const std::pair<Index, Index>> pair
   }
   for (Index i = 0; i < nodes; ++i) both.emplace_back(i, i);
   std::ranges::sort(both);
-  const auto repeated = std::ranges::unique(both);
-  both.erase(repeated.begin(), repeated.end());
+  both.erase(std::unique(both.begin(), both.end()), both.end());
   return make_edges(nodes, nodes, both);
 }
 

@@ -12,7 +12,7 @@ namespace arena::softmax_forward_detail {
 template <class Group>
 constexpr Index kGroupsMin = std::max(Index{1}, 128 / Group::kLanes);
 template <class Group>
-constexpr Index kGroupsMax = 4 * kGroupsMin<Group>;
+constexpr Index kGroupsMax = 8 * kGroupsMin<Group>;
 template <class Group>
 Index group_count(Index query_len) {
   return std::clamp(query_len / (Group::kTiles * Group::kLanes), kGroupsMin<Group>,
@@ -21,6 +21,16 @@ Index group_count(Index query_len) {
 template <class Group>
 Index tile_len(Index query_len) {
   return group_count<Group>(query_len) * Group::kLanes;
+}
+
+/// Asks for these rows, those of the matrix, in the second-level cache: to be read, or written.
+template <bool kWrite = false, class Rows>
+void prefetch(const Rows& x, Range rows) {
+  constexpr Index kLine = 64 / sizeof(float);
+  for (Index j = rows.begin; j < std::min(rows.end, x.rows()); ++j) {
+    const float* const row = x.data() + j * x.outerStride();
+    for (Index c = 0; c < x.cols(); c += kLine) __builtin_prefetch(row + c, kWrite ? 1 : 0, 2);
+  }
 }
 
 template <class Group>
@@ -46,26 +56,42 @@ class QueryTile {
     const Range hull = mask_.keys_of(queries, {0, in_.key.rows()});
     if (hull.empty() && output_ == Output::kAdd) return;
     count_ = (queries.size() + kLanes - 1) / kLanes;
+    prefetch(in_.query, {queries.begin, queries.begin + kLanes});
+    prefetch_keys({hull.begin, hull.begin + kKeyBlock});
     for (Index g = 0; g < count_; ++g) {
-      const Index begin = queries.begin + g * kLanes;
-      groups_[g].start(in_.query, {begin, std::min(begin + kLanes, queries.end)}, scale_);
+      const Index begin = queries.begin + g * kLanes, end = begin + kLanes;
+      prefetch(in_.query, {end, std::min(end + kLanes, queries.end)});
+      groups_[g].start(in_.query, {begin, std::min(end, queries.end)}, scale_);
       if (output_ == Output::kAdd) groups_[g].resume(outputs.out, statistics);
     }
-    for (Index j = hull.begin; j < hull.end; j += Group::kKeyBlock) {
-      const Range block{j, std::min(j + Group::kKeyBlock, hull.end)};
-      if (!mask_.keys_of(queries, block).empty()) visit(block);
+    for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
+      const Range block{j, std::min(j + kKeyBlock, hull.end)};
+      if (!mask_.keys_of(queries, block).empty()) visit(block, hull.end, outputs.out);
     }
     pipeline_.flush();
     for (Index g = 0; g < count_; ++g) groups_[g].finish(outputs, statistics);
   }
 
  private:
-  static constexpr Index kLanes = Group::kLanes;
+  static constexpr Index kLanes = Group::kLanes, kKeyBlock = Group::kKeyBlock;
   using Pipeline = typename Group::Pipeline;
 
-  void visit(Range block) {
+  void prefetch_keys(Range keys) const {
+    prefetch(in_.key, keys);
+    prefetch(in_.value, keys);
+  }
+
+  /// Fetches meanwhile, a share at a time, what is needed next: keys before `end`, or places in
+  /// out.
+  void visit(Range block, Index end, const View& out) {
     pipeline_.start(in_, block);
-    for (Index g = 0; g < count_; ++g) attend(groups_[g], block);
+    const Index share = (kKeyBlock + count_ - 1) / count_;
+    for (Index g = 0; g < count_; ++g) {
+      const Index next = block.end + g * share;
+      if (block.end == end) prefetch<true>(out, groups_[g].queries());
+      prefetch_keys({next, std::min(next + share, end)});
+      attend(groups_[g], block);
+    }
   }
 
   void attend(const Group& group, Range block) {
