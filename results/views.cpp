@@ -38,6 +38,16 @@ std::string shortcuts_text(const Record& record) {
   return parts.empty() ? "-" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
+/// Of the sequences that models wrote by themselves, how many are right from the first token to the
+/// end mark.
+GridCell sequence_cell(const SeedGroup& group) {
+  const auto values = group.values([](const Record& record) {
+    const auto found = record.metrics.find("test_sequence_accuracy");
+    return found == record.metrics.end() ? std::nullopt : std::optional(found->second);
+  });
+  return values.empty() ? words("-") : fixed(mean(values) / kPercent, 1);
+}
+
 std::string stale_word(const RecordSet& set, const Record& record) {
   return set.is_stale(record) ? "stale" : "";
 }
@@ -159,8 +169,8 @@ Tables accuracy_view(const RecordSet& set) {
   Grid grid{
       .title = "",
       .columns = {"variant", "task", "seeds", "test_accuracy_percent", "test_accuracy_last_percent",
-                  "validation_accuracy_percent", "chance_percent", "shortcuts_percent",
-                  "parameters", "tokens_per_s", "wall_s", "track"},
+                  "test_sequences_percent", "validation_accuracy_percent", "chance_percent",
+                  "shortcuts_percent", "parameters", "tokens_per_s", "wall_s", "track"},
       .rows = {}};
   for (const SeedGroup& group : seed_groups(set)) {
     const Record& first = *group.records.front();
@@ -168,7 +178,7 @@ Tables accuracy_view(const RecordSet& set) {
     grid.rows.push_back(
         {words(group.variant), words(group.task), whole(static_cast<double>(group.records.size())),
          accuracy_cell(group, &Record::test_accuracy_best),
-         accuracy_cell(group, &Record::test_accuracy_last),
+         accuracy_cell(group, &Record::test_accuracy_last), sequence_cell(group),
          accuracy_cell(group, &Record::validation_accuracy_best),
          chance.empty() ? words("-") : fixed(mean(chance) / kPercent, 1),
          words(shortcuts_text(first)), whole(first.parameters),

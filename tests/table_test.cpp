@@ -216,6 +216,17 @@ TEST(Table, SaysWhoDidTheCrossAttention) {
             std::string::npos);
 }
 
+TEST(Table, ShowsHowManySequencesAreRightAsAWhole) {
+  std::vector<Record> all{training("dense", 0, 0.5), training("dense", 1, 0.5),
+                          training("local", 0, 0.5)};
+  for (Record& record : all) record.task = "transduce";
+  all[0].metrics["test_sequence_accuracy"] = 0.25;
+  all[1].metrics["test_sequence_accuracy"] = 0.125;
+  const std::string text = table(
+      all, {.view = "accuracy", .format = "csv", .columns = {"variant", "test_sequences_percent"}});
+  EXPECT_NE(text.find("dense,18.8\nlocal,-\n"), std::string::npos) << text;
+}
+
 TEST(Table, OfTheSameCellTheNewestCounts) {
   std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
   all[0].date = "2026-01-02T00:00:00Z", all[1].date = "2026-01-01T00:00:00Z";
