@@ -146,7 +146,7 @@ std::unique_ptr<Task> task_of(const Unit& unit) {
   const TaskInfo& info = Registry<TaskInfo>::find(unit.task);
   OptionTexts options;
   for (const auto& [name, value] : unit.task_options) options[name] = option_text(value);
-  if (options.contains("partial")) options["partial"] = "true";
+  if (options.contains("partial") && !options.contains("examples")) options["partial"] = "true";
   return info.make({.data_dir = small_data_dir()}, Options(info.name, info.options, options));
 }
 
@@ -155,8 +155,20 @@ INSTANTIATE_TEST_SUITE_P(All, Paper,
                          testing::Values(Published{"listops", 209'802, 32, 5000, 1000},
                                          Published{"text", 370'562, 32, 20'000, 8000},
                                          Published{"retrieval", 395'138, 32, 30'000, 800},
-                                         Published{"image", 174'986, 256, 35'000, 175}),
+                                         Published{"image", 174'986, 256, 35'000, 175},
+                                         Published{"pathfinder", 173'954, 256, 62'400, 312},
+                                         // not in that code: a position for each token
+                                         Published{"pathx", 173'954 + (16'384 - 1024) * 64, 64,
+                                                   62'400, 312}),
                          [](const auto& parameter) { return parameter.param.task; });
+
+/// Long Range Arena's six tasks, and nothing beside them.
+TEST(Preset, PaperTrainsOnAllOfLongRangeArena) {
+  std::set<std::string> tasks;
+  for (const Unit& unit : plan_units(find_preset("paper"), "")) tasks.insert(unit.task);
+  EXPECT_EQ(tasks, (std::set<std::string>{"listops", "text", "retrieval", "image", "pathfinder",
+                                          "pathx"}));
+}
 
 TEST_P(Paper, HasThePublishedSettings) {
   const Published& published = GetParam();
@@ -178,6 +190,8 @@ TEST_P(Paper, HasThePublishedSettings) {
   EXPECT_EQ(training.integer("batch"), published.batch);
   EXPECT_EQ(training.integer("steps"), published.steps);
   EXPECT_EQ(training.real("weight_decay"), 0);
+  EXPECT_EQ(training.real("epsilon"), 1e-6);
+  EXPECT_EQ(training.real("beta2"), 0.999);
   const Schedule schedule(training);
   EXPECT_DOUBLE_EQ(schedule.learning_rate(0), 4e-6);
   EXPECT_DOUBLE_EQ(schedule.learning_rate(published.warmup - 1), 1e-4);
