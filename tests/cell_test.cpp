@@ -8,7 +8,9 @@
 #include "harness/sweep/child.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/plan.hpp"
+#include "tests/data_file.hpp"
 #include "tests/expect_error.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace arena {
 namespace {
@@ -96,6 +98,37 @@ TEST(Cell, ARowSaysTheLengthOfATextAndThatItsDataIsASubset) {
   EXPECT_EQ(record.task_label, "text-2000");
   EXPECT_TRUE(record.partial);
   EXPECT_EQ(run_unit(training("recall"), {}).at(0).task_label, "");
+}
+
+/// A plan for the tasks, with whatever is in the folder.
+std::vector<Unit> plan_of(const std::vector<std::string>& tasks, const std::string& data_dir) {
+  return plan_units({.name = "test", .train = {{.variants = {"dense"}, .tasks = tasks}}}, data_dir);
+}
+
+TEST(Cell, ADamagedFileIsARowAndTheOthersArePlanned) {
+  const TemporaryFolder folder;
+  write_file(folder.path() + "/rows.tsv", "4\t[MAX 3 4 ]\n9\t[MAX 3 4 ]\n");
+  for (const char* part : {"train", "dev", "test"}) {
+    write_file(folder.path() + "/en_ewt-ud-" + part + ".conllu", "1\tcut\n");
+  }
+  const std::vector<Unit> units =
+      plan_of({"tagging", "listops[test_file=" + folder.path() + "/rows.tsv]", "text", "recall"},
+              folder.path());
+  ASSERT_EQ(units.size(), 4U);
+  const auto row = [&](std::size_t i) {
+    return run_unit(units[i], {.data_dir = folder.path()})[0];
+  };
+  EXPECT_EQ(row(0).status, "ERROR");
+  EXPECT_NE(row(0).error.find("en_ewt-ud-train.conllu:1: "), std::string::npos) << row(0).error;
+  EXPECT_EQ(row(1).status, "ERROR");
+  EXPECT_NE(row(1).error.find("rows.tsv:2: "), std::string::npos) << row(1).error;
+  EXPECT_EQ(row(2).status, "NO_DATA");
+  EXPECT_FALSE(units[3].dataset_hash.empty());
+}
+
+TEST(Cell, OptionsThatDoNotFitTogetherStopThePlan) {
+  EXPECT_ERROR(plan_of({"transduce[min_len=9,max_len=8]"}, ""), "min_len=9 is more than max_len=8");
+  EXPECT_ERROR(plan_of({"nodes[graph=cora,clue=0.5]"}, "no such folder"), "clue is for");
 }
 
 TEST(Cell, IdIsOfEverythingThatMattersAndNothingElse) {

@@ -33,12 +33,13 @@ Record completed_record(const Unit& unit, const UnitCell& cell, Record measured)
 std::vector<Record> failed_records(const Unit& unit, const std::string& status,
                                    const std::string& error);
 
-/// What a plan must know of a task's data; a hash of "" says that its files are missing (and the
-/// unit will end as NO_DATA).
+/// What a plan must know of a task's data; a hash of "" says that its files are missing or damaged
+/// (and the unit will end as NO_DATA or ERROR, with the reason).
 struct TaskFacts {
   std::string dataset_hash;
   Index max_len = 1;  // tokens of a sample at most
 };
+/// Throws Error where the task's options do not fit together.
 TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir);
 
 /// OOM, TIMEOUT, CRASHED, INCORRECT, DIVERGED, ERROR: statuses of a failure, not of a result.

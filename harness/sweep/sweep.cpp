@@ -19,14 +19,15 @@ bool retried(const std::string& status, const std::vector<std::string>& retry) {
   });
 }
 
-/// A row that said NO_DATA is replaced by the cell that has data, whose id holds the data's hash.
+/// A row of missing or damaged files is replaced by the cell that has data, whose id holds the
+/// data's hash.
 void forget_missing_data(const Unit& unit, const Store& store) {
   if (unit.kind != "train" || unit.dataset_hash.empty()) return;
   Unit without = unit;
   without.dataset_hash.clear();
   const std::string id = train_unit(std::move(without)).id;
   const auto record = store.find(id);
-  if (record && record->status == "NO_DATA") store.remove(id);
+  if (record && record->dataset_hash.empty()) store.remove(id);
 }
 
 }  // namespace
