@@ -188,8 +188,8 @@ Results by_engine(const FeatureMap& map, const Case& c, Inputs& in, Index thread
 
 void expect_near(const MatrixD& got, const MatrixD& want, const char* what) {
   // Sums of up to some thousand products of size 1 in single precision, in chunks; in gradients
-  // terms much larger than their sum cancel.
-  constexpr double kTolerance = 1e-5;
+  // terms much larger than their sum cancel (d_key of 700 rows in vectors of 8: 1.8e-5).
+  constexpr double kTolerance = 3e-5;
   const double size = std::max(1.0, want.cwiseAbs().maxCoeff());
   EXPECT_LE((got - want).cwiseAbs().maxCoeff(), kTolerance * size) << what;
 }
