@@ -197,6 +197,16 @@ TEST_F(PathfinderSet, OfTheWholeReleaseTheGoodCopyIsRead) {
   EXPECT_EQ(read_pathfinder_files(place_.path() + "/lra_release.gz", 32, kHard).content_hash, hash);
 }
 
+TEST_F(PathfinderSet, BehindEnoughImagesAndRowsNothingIsRead) {
+  const std::string release = place_.path() + "/lra_release.gz";
+  std::vector<TarMember> more = members_;
+  more.push_back(members_.front());  // which would be refused
+  write_tar(release, more);
+  EXPECT_ERROR(read_pathfinder_files(release, 32, kHard), "the file comes a second time");
+  EXPECT_ERROR(read_pathfinder_files(release, 32, kHard, 61), "the file comes a second time");
+  EXPECT_EQ(read_pathfinder_files(release, 32, kHard, 60).content_hash, read().content_hash);
+}
+
 TEST_F(PathfinderSet, FaultsAreRefusedNamingThePlace) {
   const std::vector<TarMember> good = members_;
   const auto refused = [&](const std::string& message) {

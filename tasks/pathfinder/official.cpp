@@ -53,14 +53,20 @@ struct Collected {
   bool generated = false;
 };
 
-Collected collect(const std::string& path, Index side, PathfinderDifficulty difficulty) {
+Collected collect(const std::string& path, Index side, PathfinderDifficulty difficulty,
+                  Index enough) {
   const std::string set = fmt::format("pathfinder{}/{}/", side, pathfinder_folder(difficulty));
   const Index contour_length = pathfinder_shape(side, difficulty).target_paddles;
   MemberReader members(
       path, {.bytes = std::max(kMostMetadata, most_png_bytes(side)),
              .wanted = [&](std::string_view name) { return name_in_set(name, set).has_value(); }});
   Collected all;
-  while (const std::optional<Member> member = members.next()) {
+  const auto complete = [&] {
+    return std::ssize(all.images) == enough && std::ssize(all.labels) == enough;
+  };
+  while (!complete()) {
+    const std::optional<Member> member = members.next();
+    if (!member) break;
     const std::string where = members.where(*member);
     const std::string name = name_in_set(member->name, set).value();
     if (name == kGeneratedMark) {
@@ -132,8 +138,8 @@ WantedData wanted_data(const PathfinderChoice& choice) {
 }  // namespace
 
 PathfinderFiles read_pathfinder_files(const std::string& path, Index side,
-                                      PathfinderDifficulty difficulty) {
-  Collected all = collect(path, side, difficulty);
+                                      PathfinderDifficulty difficulty, Index enough) {
+  Collected all = collect(path, side, difficulty, enough);
   PathfinderFiles files{.png = std::move(all.png), .generated = all.generated};
   std::vector<std::string> where;
   for (const auto& [name, image] : all.images) {
@@ -176,7 +182,10 @@ OfficialPathfinder::OfficialPathfinder(const PathfinderChoice& choice, const std
     : PathfinderTask(pathfinder_shape(choice.side, choice.difficulty)),
       difficulty_(choice.difficulty),
       place_(find_data(data_dir, wanted_data(choice))) {
-  files_ = read_pathfinder_files(place_, choice.side, choice.difficulty);
+  // Behind a whole set the release has gigabytes of others.
+  const bool release = file_name(place_).starts_with("lra_release");
+  files_ = read_pathfinder_files(place_, choice.side, choice.difficulty,
+                                 release ? kOfficialImages : kToTheEnd);
   check(!files_.generated, "{}: the images in '{}' were made by arena, which is not data=official",
         choice.task, place_);
   const PartCount all[] = {

@@ -27,13 +27,15 @@ struct PathfinderFiles {
   }
 };
 
+constexpr Index kToTheEnd = -1;  // of an archive
+
 /// Reads pathfinderR/FOLDER/{imgs/K/NAME.png, metadata/K.npy} for one size and difficulty from that
 /// folder, or from a tar that holds it (plain, gzipped or xz'd; of the whole release its good
 /// copy). Throws Error naming file and place on images that are no 8-bit gray PNG of this size or
 /// have no white pixel, on metadata that is malformed or of another difficulty, and where images
-/// and metadata do not belong together.
+/// and metadata do not belong together. Stops behind `enough` images and rows.
 PathfinderFiles read_pathfinder_files(const std::string& path, Index side,
-                                      PathfinderDifficulty difficulty);
+                                      PathfinderDifficulty difficulty, Index enough = kToTheEnd);
 
 /// Which tenth of its class an image belongs to in the order of content hashes: the first is the
 /// test split's, the second validation's. Copies of an image with one label stay together.
