@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "harness/core/hash.hpp"
+#include "tasks/dataset.hpp"
 #include "tasks/format/citation_graph.hpp"
 #include "tasks/format/data_folder.hpp"
 #include "tasks/format/labelled_set.hpp"
@@ -37,6 +38,22 @@ const std::vector<CitationSet>& citation_sets() {
       {{"citeseer", 3703, {"Agents", "AI", "DB", "IR", "ML", "HCI"}}, 3327, 3312}};
   return sets;
 }
+
+/// The archive of a citation graph, as its origin gives it away.
+Dataset citation_dataset(const std::string& name, const std::string& summary) {
+  return {
+      .name = name,
+      .summary = summary,
+      .licence = "none stated; asks to cite Sen et al. 2008",
+      .files = {{.place = name + ".tgz",
+                 .url = fmt::format("https://linqs-data.soe.ucsc.edu/public/lbc/{}.tgz", name)}},
+      .tasks = {fmt::format("nodes[graph={}]", name)}};
+}
+
+const Register<Dataset> kCora{
+    citation_dataset("cora", "2,708 papers on machine learning and who cites whom")};
+const Register<Dataset> kCiteseer{
+    citation_dataset("citeseer", "3,312 papers on computer science and who cites whom")};
 
 class Nodes final : public Task {
  public:
@@ -65,6 +82,7 @@ class Nodes final : public Task {
   std::map<std::string, double> counts() const override { return counts_; }
   std::string describe(const Sample& sample) const override;
   bool partial() const override { return partial_; }
+  std::vector<std::string> places() const override { return places_; }
 
   static constexpr const char* kPlanted = "planted";
 
@@ -75,6 +93,7 @@ class Nodes final : public Task {
   std::vector<NodeGraph> graphs_{};
   Index num_classes_ = 0, longest_ = 0;
   std::string hash_{};
+  std::vector<std::string> places_{};
   std::map<std::string, double> counts_{};
   bool partial_ = false;
 };
@@ -103,31 +122,41 @@ void Nodes::plant(const Options& options) {
                                    wanted.clue, wanted.feature_dim, options.integer("data_seed"))));
 }
 
-/// Reads NAME.nodes.tsv and NAME.edges.tsv, else NAME.content and NAME.cites.
+/// The two files of a citation graph.
+struct CitationFiles {
+  TextFile papers, links;
+  bool with_splits;
+};
+
+/// NAME.nodes.tsv and NAME.edges.tsv, else NAME.content and NAME.cites, else these in NAME.tgz.
+CitationFiles find_citations(const std::string& data_dir, const std::string& name) {
+  WantedData wanted{.task = "nodes",
+                    .patterns = {},
+                    .how_to_get = fmt::format("`arena data get {0}` fetches {0}.tgz", name)};
+  for (const std::string& folder : {std::string(), std::string("graphs/"), name + "/"}) {
+    for (const char* form : {".nodes.tsv*", ".content*", ".tgz"}) {
+      wanted.patterns.push_back(folder + name + form);
+    }
+  }
+  const std::string first = find_data(data_dir, wanted);
+  if (first.ends_with(".tgz")) return {{first, name + ".content"}, {first, name + ".cites"}, false};
+  const bool with_splits = first.rfind(".nodes.tsv") != std::string::npos;
+  wanted.patterns = {name + (with_splits ? ".edges.tsv*" : ".cites*")};
+  return {{first}, {find_data(first.substr(0, first.rfind('/')), wanted)}, with_splits};
+}
+
 void Nodes::read(const TaskSetup& setup, const Options& options) {
   const std::string& name = options.text("graph");
   const CitationSet& set =
       *std::ranges::find(citation_sets(), name, [](const CitationSet& s) { return s.facts.name; });
-  WantedData wanted{.task = "nodes",
-                    .patterns = {},
-                    .how_to_get = fmt::format("put {0}.content and {0}.cites of "
-                                              "https://linqs.org/datasets/ there",
-                                              name)};
-  for (const std::string& folder : {std::string(), std::string("graphs/"), name + "/"}) {
-    for (const char* form : {".nodes.tsv*", ".content*"}) {
-      wanted.patterns.push_back(folder + name + form);
-    }
-  }
-  const std::string first = find_data(setup.data_dir, wanted);
-  const bool with_splits = first.rfind(".nodes.tsv") != std::string::npos;
-  const auto folder = first.rfind('/');
-  wanted.patterns = {name + (with_splits ? ".edges.tsv*" : ".cites*")};
-  const std::string second = find_data(first.substr(0, folder), wanted);
-  CitationGraph data = with_splits ? read_node_tsv(first, second, set.facts)
-                                   : read_content_cites(first, second, set.facts);
+  const auto [papers, links, with_splits] = find_citations(setup.data_dir, name);
+  CitationGraph data = with_splits ? read_node_tsv(papers.path, links.path, set.facts)
+                                   : read_content_cites(papers, links, set.facts);
+  places_ = {papers.path};
+  if (links.path != papers.path) places_.push_back(links.path);
   const PartCount parts[] = {
       {"papers", data.graph.size(), with_splits ? set.with_splits : set.original}};
-  partial_ = is_subset("nodes", first, parts, options.on("partial"));
+  partial_ = is_subset("nodes", papers.path, parts, options.on("partial"));
   num_classes_ = std::ssize(set.facts.classes);
   hash_ = fmt::format("{:016x}", data.content_hash);
   counts_ = std::move(data.left_out);

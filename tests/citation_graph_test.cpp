@@ -106,7 +106,7 @@ std::string papers(int count) {
 
 CitationGraph read_linqs(const std::string& content, const std::string& cites) {
   const DataFile content_file(content), cites_file(cites);
-  return read_content_cites(content_file.path(), cites_file.path(), kFacts);
+  return read_content_cites({content_file.path()}, {cites_file.path()}, kFacts);
 }
 
 TEST(ContentCites, GivesTheGraphAndCountsWhatItLeavesOut) {

@@ -177,6 +177,10 @@ TEST(DataSets, AreFoundByTheirNameAndByTheirTasks) {
   ASSERT_EQ(datasets_of("imdb").size(), 1U);
   EXPECT_EQ(datasets_of("text[max_len=1000]").front(), datasets_of("imdb").front());
   EXPECT_EQ(datasets_of("pathx").front()->name, "lra");
+  EXPECT_EQ(datasets_of("nodes").size(), 2U);
+  ASSERT_EQ(datasets_of("nodes[graph=cora,partial=true]").size(), 1U);
+  EXPECT_EQ(datasets_of("nodes[graph=cora]").front()->name, "cora");
+  EXPECT_ERROR(datasets_of("nodes[graph=planted]"), "nodes[graph=planted] reads no data set");
   EXPECT_ERROR(datasets_of("imbd"), "did you mean 'imdb'");
   EXPECT_ERROR(datasets_of("recall"), "unknown data set, or task that reads one, 'recall'");
 }

@@ -121,7 +121,15 @@ TEST(Nodes, ReadsAPartOfCoraInEitherForm) {
   const TemporaryFolder original;
   write_file(original.path() + "/cora/cora.content", content);
   write_file(original.path() + "/cora/cora.cites", "p0\tp1\n");
-  EXPECT_EQ(make_task("nodes[graph=cora,partial=true]", original.path())->max_len(), 56);
+  const auto whole = make_task("nodes[graph=cora,partial=true]", original.path());
+  EXPECT_EQ(whole->max_len(), 56);
+  EXPECT_EQ(whole->places().size(), 2U);
+  const TemporaryFolder packed;
+  write_tar(packed.path() + "/cora.tgz",
+            {{"cora/cora.cites", "p0\tp1\n"}, {"cora/cora.content", content}});
+  const auto same = make_task("nodes[graph=cora,partial=true]", packed.path());
+  EXPECT_EQ(same->dataset_hash(), whole->dataset_hash());
+  EXPECT_EQ(same->places(), std::vector<std::string>{packed.path() + "/cora.tgz"});
 }
 
 Options options_of(const char* owner, const std::vector<OptionSpec>& specs, OptionTexts texts) {

@@ -66,6 +66,21 @@ TEST(LineReader, ReportsATruncatedGzipFile) {
   EXPECT_ERROR(lines_of(file), file.path() + ": broken after line ");
 }
 
+TEST(LineReader, ReadsAMemberOfATarArchive) {
+  const DataFile file("");
+  write_tar(file.path(), {{"./a/other", "0"}, {"a/link", "", "rows"}, {"a/rows", "1\n2"}});
+  LineReader reader(TextFile{file.path(), "rows"});
+  EXPECT_EQ(reader.next(), "1");
+  EXPECT_EQ(reader.next(), "2");
+  EXPECT_EQ(reader.where(), file.path() + ", rows:2");
+  EXPECT_EQ(reader.next(), std::nullopt);
+  for (const char* name : {"nothing", "link"}) {
+    const auto error = error_of([&] { LineReader missing(TextFile{file.path(), name}); });
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->failure(), Failure::kNoData);
+  }
+}
+
 TEST(LineReader, ReportsAMissingFileAndAFolder) {
   const std::string missing = testing::TempDir() + "no-such-file.tsv";
   const auto error = error_of([&] { LineReader reader(missing); });

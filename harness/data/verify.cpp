@@ -26,9 +26,15 @@ std::vector<std::string> known_names() {
   return names;
 }
 
-bool reads(const std::string& task, const Dataset& dataset) {
-  return std::ranges::any_of(
-      dataset.tasks, [&](const std::string& text) { return parse_named(text).name == task; });
+/// Whether one of the data set's tasks is the named one, with no option that differs from its own.
+bool reads(const NamedOptions& task, const Dataset& dataset) {
+  return std::ranges::any_of(dataset.tasks, [&](const std::string& text) {
+    const NamedOptions known = parse_named(text);
+    return known.name == task.name && std::ranges::none_of(known.options, [&](const auto& option) {
+             const auto given = task.options.find(option.first);
+             return given != task.options.end() && given->second != option.second;
+           });
+  });
 }
 
 std::string with_data_dir(std::string text, const std::string& data_dir) {
@@ -41,15 +47,16 @@ std::string with_data_dir(std::string text, const std::string& data_dir) {
 
 std::vector<const Dataset*> datasets_of(const std::string& name) {
   const std::vector<std::string> known = known_names();
-  const std::string plain = parse_named(name).name;
-  if (std::ranges::count(known, plain) == 0) {
-    throw Error(unknown_name("data set, or task that reads one,", plain, known));
+  const NamedOptions named = parse_named(name);
+  if (std::ranges::count(known, named.name) == 0) {
+    throw Error(unknown_name("data set, or task that reads one,", named.name, known));
   }
   std::vector<const Dataset*> sets;
   for (const std::string& candidate : Registry<Dataset>::names()) {
     const Dataset& dataset = Registry<Dataset>::find(candidate);
-    if (candidate == plain || reads(plain, dataset)) sets.push_back(&dataset);
+    if (candidate == name || reads(named, dataset)) sets.push_back(&dataset);
   }
+  check(!sets.empty(), "{} reads no data set", name);
   return sets;
 }
 

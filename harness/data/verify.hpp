@@ -11,7 +11,7 @@
 
 namespace arena {
 
-/// The data sets that are meant by a data set's name, or by a task's (its options do not matter).
+/// The data sets that are meant by a data set's name, or that a task with these options may read.
 /// Throws Error naming the nearest one.
 std::vector<const Dataset*> datasets_of(const std::string& name);
 

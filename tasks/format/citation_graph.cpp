@@ -20,7 +20,7 @@ using Pairs = std::vector<std::pair<Index, Index>>;
 /// The lines of both files one after another, hashed; each must be UTF-8.
 class HashedLines {
  public:
-  HashedLines(const std::string& path, std::uint64_t& hash) : reader_(path), hash_(hash) {}
+  HashedLines(const TextFile& file, std::uint64_t& hash) : reader_(file), hash_(hash) {}
 
   std::optional<std::string_view> next() {
     const std::optional<std::string_view> line = reader_.next();
@@ -29,6 +29,7 @@ class HashedLines {
     hash_ = fnv1a("\n", fnv1a(*line, hash_));
     return line;
   }
+  const std::string& path() const { return reader_.path(); }
   std::string where() const { return reader_.where(); }
 
  private:
@@ -97,7 +98,7 @@ void check_splits(const NodeGraph& graph, const std::string& path) {
 }
 
 Pairs read_edges(const std::string& path, Index nodes, std::uint64_t& hash) {
-  HashedLines lines(path, hash);
+  HashedLines lines({path}, hash);
   std::set<std::pair<Index, Index>> pairs;
   while (const std::optional<std::string_view> line = lines.next()) {
     const std::string where = lines.where();
@@ -118,10 +119,10 @@ struct Papers {
   std::vector<std::int32_t> classes;
 };
 
-Papers read_papers(const std::string& path, const CitationFacts& facts, std::uint64_t& hash) {
+Papers read_papers(const TextFile& file, const CitationFacts& facts, std::uint64_t& hash) {
   const auto words = static_cast<std::size_t>(facts.words);
   const std::string expected = fmt::format("a paper, {} words and a class", words);
-  HashedLines lines(path, hash);
+  HashedLines lines(file, hash);
   Papers papers;
   while (const std::optional<std::string_view> line = lines.next()) {
     const std::string where = lines.where();
@@ -142,12 +143,12 @@ Papers read_papers(const std::string& path, const CitationFacts& facts, std::uin
       if (there == "1") papers.words.back().push_back(static_cast<Index>(w));
     }
   }
-  check(!papers.names.empty(), "{}: no papers", path);
+  check(!papers.names.empty(), "{}: no papers", lines.path());
   return papers;
 }
 
-Pairs read_cites(const std::string& path, const Papers& papers, CitationGraph& result) {
-  HashedLines lines(path, result.content_hash);
+Pairs read_cites(const TextFile& file, const Papers& papers, CitationGraph& result) {
+  HashedLines lines(file, result.content_hash);
   std::set<std::pair<Index, Index>> pairs;
   double& unknown = result.left_out["citations of unknown papers, left out"];
   double& own = result.left_out["citations of oneself, left out"];
@@ -163,7 +164,7 @@ Pairs read_cites(const std::string& path, const Papers& papers, CitationGraph& r
       pairs.insert(std::minmax(cited->second, citing->second));
     }
   }
-  check(!pairs.empty(), "{}: no citation between papers of the content file", path);
+  check(!pairs.empty(), "{}: no citation between papers of the content file", lines.path());
   return {pairs.begin(), pairs.end()};
 }
 
@@ -198,7 +199,7 @@ CitationGraph read_node_tsv(const std::string& nodes, const std::string& edges,
                             const CitationFacts& facts) {
   CitationGraph result{.content_hash = kFnvStart};
   NodeGraph& graph = result.graph;
-  HashedLines lines(nodes, result.content_hash);
+  HashedLines lines({nodes}, result.content_hash);
   std::vector<std::vector<Index>> words;
   while (const std::optional<std::string_view> line = lines.next()) {
     const std::string where = lines.where();
@@ -219,14 +220,14 @@ CitationGraph read_node_tsv(const std::string& nodes, const std::string& edges,
   return result;
 }
 
-CitationGraph read_content_cites(const std::string& content, const std::string& cites,
+CitationGraph read_content_cites(const TextFile& content, const TextFile& cites,
                                  const CitationFacts& facts) {
   CitationGraph result{.content_hash = kFnvStart};
   const Papers papers = read_papers(content, facts, result.content_hash);
   NodeGraph& graph = result.graph;
   graph.classes = papers.classes;
   graph.splits = split_by_hash(papers, facts.classes.size());
-  check_splits(graph, content);
+  check_splits(graph, content.path);
   graph.features = features_of(papers.words, facts.words);
   const Pairs pairs = read_cites(cites, papers, result);
   result.pairs = std::ssize(pairs);

@@ -1,11 +1,13 @@
 #pragma once
 // Citation graphs (Cora, Citeseer): papers with the words that occur in them, their class, and who
-// cites whom. Two forms, each of two text files, plain, gzipped or xz'd.
+// cites whom. Two forms, each of two text files, plain, gzipped or xz'd, or members of a tar
+// archive.
 
 #include <map>
 #include <string>
 #include <vector>
 
+#include "tasks/format/tsv.hpp"
 #include "tasks/graph/node_graph.hpp"
 
 namespace arena {
@@ -36,7 +38,7 @@ CitationGraph read_node_tsv(const std::string& nodes, const std::string& edges,
 /// training, of all others the next 500 for validation and the next 1,000 (at most) for the test;
 /// of fewer than 20 for each class and 1,500 papers a half is for training, a quarter for
 /// validation. Throws Error naming file, line and what was expected.
-CitationGraph read_content_cites(const std::string& content, const std::string& cites,
+CitationGraph read_content_cites(const TextFile& content, const TextFile& cites,
                                  const CitationFacts& facts);
 
 }  // namespace arena

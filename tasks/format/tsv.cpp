@@ -1,8 +1,7 @@
 #include "tasks/format/tsv.hpp"
 
+#include <archive_entry.h>
 #include <fmt/format.h>
-
-#include <utility>
 
 #include "harness/core/check.hpp"
 
@@ -12,11 +11,24 @@ namespace {
 constexpr std::size_t kReadBytes = std::size_t{1} << 16;
 constexpr std::size_t kLongestLine = std::size_t{16} << 20;
 
+bool is_member(archive_entry* entry, const std::string& name) {
+  const char* const path = archive_entry_pathname(entry);
+  return path != nullptr && file_name(path) == name && archive_entry_filetype(entry) == AE_IFREG;
+}
+
 }  // namespace
 
-LineReader::LineReader(std::string path)
-    : path_(std::move(path)), reader_(open_archive(path_, Contents::kStream)) {
-  ended_ = next_entry(reader_, path_) == nullptr;
+LineReader::LineReader(const TextFile& file)
+    : path_(file.path),
+      reader_(open_archive(path_, file.member.empty() ? Contents::kStream : Contents::kTar)) {
+  archive_entry* entry = next_entry(reader_, path_);
+  ended_ = entry == nullptr;
+  if (file.member.empty()) return;
+  while (entry != nullptr && !is_member(entry, file.member)) entry = next_entry(reader_, path_);
+  if (entry == nullptr) {
+    throw Error(fmt::format("'{}' has no member {}", path_, file.member), Failure::kNoData);
+  }
+  path_ += ", " + file.member;
 }
 
 std::string LineReader::where() const {

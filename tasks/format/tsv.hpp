@@ -11,12 +11,19 @@
 
 namespace arena {
 
+/// A text file, or one in a tar archive.
+struct TextFile {
+  std::string path;
+  std::string member{};  // its name, in whatever folder; "": the file is no archive
+};
+
 /// Lines of a file, whether it is gzipped, xz'd or neither (its content tells, not its name). Every
 /// error is an Error that names the file, and the line where there is one.
 class LineReader {
  public:
-  /// Throws Error with Failure::kNoData where there is no such file.
-  explicit LineReader(std::string path);
+  /// Throws Error with Failure::kNoData where there is no such file or member.
+  explicit LineReader(const TextFile& file);
+  explicit LineReader(const std::string& path) : LineReader(TextFile{path}) {}
 
   /// The next line without its LF or CRLF, valid until the next call; nullopt at the end. A last
   /// line need not end in a newline. Throws Error on a broken file or a line above 16 MiB.

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read_or_refuse([&] {
     const CitationGraph read = data[0] % 2 == 0
                                    ? read_node_tsv(first.path(), second.path(), facts)
-                                   : read_content_cites(first.path(), second.path(), facts);
+                                   : read_content_cites({first.path()}, {second.path()}, facts);
     const NodeGraph& graph = read.graph;
     require(graph.edges->count() == graph.size() + 2 * read.pairs);
     require(graph.features->rows() == graph.size() && graph.features->cols() == facts.words);
