@@ -165,9 +165,25 @@ INSTANTIATE_TEST_SUITE_P(All, Paper,
 /// Long Range Arena's six tasks, and nothing beside them.
 TEST(Preset, PaperTrainsOnAllOfLongRangeArena) {
   std::set<std::string> tasks;
-  for (const Unit& unit : plan_units(find_preset("paper"), "")) tasks.insert(unit.task);
+  for (const Unit& unit : plan_units(find_preset("paper"), "")) {
+    tasks.insert(unit.task);
+    if (unit.task != "pathfinder") continue;
+    EXPECT_EQ(option_text(unit.task_options.at("difficulty")), "hard");
+    EXPECT_EQ(option_text(unit.task_options.at("size")), "32");
+  }
   EXPECT_EQ(tasks, (std::set<std::string>{"listops", "text", "retrieval", "image", "pathfinder",
                                           "pathx"}));
+}
+
+/// The preset that shows each kind of task has a row for each but the one that is too long.
+TEST(Preset, TasksHasEveryTaskButPathX) {
+  std::set<std::string> tasks;
+  for (const Unit& unit : plan_units(find_preset("tasks"), "")) tasks.insert(unit.task);
+  std::set<std::string> expected;
+  for (const std::string& name : Registry<TaskInfo>::names()) {
+    if (name != "pathx") expected.insert(name);
+  }
+  EXPECT_EQ(tasks, expected);
 }
 
 TEST_P(Paper, HasThePublishedSettings) {
