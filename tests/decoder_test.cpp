@@ -15,6 +15,7 @@
 #include "tests/gradient_check.hpp"
 #include "tests/model_instance.hpp"
 #include "tests/tiny_tasks.hpp"
+#include "variants/decoding.hpp"
 
 namespace arena {
 namespace {
@@ -152,26 +153,54 @@ TEST(DecoderBlock, HasTheGradientsOfItsInputAndOfTheContext) {
 class CausalVariants : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Registered, CausalVariants, testing::ValuesIn(variants_where(true)));
 
-/// What decoding relies on: read alone, a prefix gives what it gives in the whole sequence.
-/// Reformer sorts a prefix into other chunks; it may as long as all are in the chunks that a query
-/// sees.
-TEST_P(CausalVariants, APrefixReadAloneGivesTheRowsOfOnePass) {
-  const Variant& variant = Registry<Variant>::find(GetParam());
+/// The most tokens of a sequence that the variant can write.
+Index longest_written(const Variant& variant) {
+  const std::vector<std::string> limited = Registry<DecodingLimit>::names();
+  if (std::ranges::count(limited, variant.name) == 0) return kLen;
+  return Registry<DecodingLimit>::find(variant.name).longest(defaults_of(variant));
+}
+
+/// Rows 0 .. len-1 of a causal layer for each len, and their largest difference from one pass over
+/// all, as a part of its largest number.
+double prefix_error(const Variant& variant, Index all) {
   const arena::Setup setup{
       .num_heads = 2, .head_dim = 10, .model_dim = 20, .max_len = kLen + 3, .causal = true};
   const auto layer = make_layer(variant, setup, defaults_of(variant));
   const Values values(*layer);
   Workers workers(1);
   const Call call{.team = workers.team(), .key = RandomKey(3)};
-  const Index all = GetParam() == "reformer" ? 33 : kLen;
   const Matrix x = random_matrix(4, all, 20, 2);
   Matrix whole(all, 20), part(all, 20);
   layer->forward(call, {x}, values.weights(), whole, nullptr, {});
+  float error = 0;
   for (Index len = 1; len < all; ++len) {
     const View y = View(part).row_slice(0, len);
     layer->forward(call, {ConstView(x).row_slice(0, len)}, values.weights(), y, nullptr, {});
-    const double error = (y - whole.topRows(len)).cwiseAbs().maxCoeff();
-    ASSERT_LE(error, kPrefixTolerance * whole.cwiseAbs().maxCoeff()) << "of " << len << " rows";
+    error = std::max(error, (y - whole.topRows(len)).cwiseAbs().maxCoeff());
+  }
+  return error / whole.cwiseAbs().maxCoeff();
+}
+
+/// What decoding relies on: read alone, a prefix gives what it gives in the whole sequence.
+TEST_P(CausalVariants, APrefixReadAloneGivesTheRowsOfOnePass) {
+  const Variant& variant = Registry<Variant>::find(GetParam());
+  EXPECT_LE(prefix_error(variant, std::min(kLen, longest_written(variant))), kPrefixTolerance);
+}
+
+TEST(DecodingLimits, AreToldAndNoLowerThanTheyMustBe) {
+  for (const std::string& name : Registry<DecodingLimit>::names()) {
+    const Variant& variant = Registry<Variant>::find(name);
+    const Index longest = longest_written(variant);
+    EXPECT_GT(prefix_error(variant, longest + 1), kPrefixTolerance) << name;
+    const auto make = [&](Index max_len) {
+      const arena::Setup setup{.head_dim = 8, .model_dim = 8, .max_len = max_len};
+      make_decoder(variant, setup, defaults_of(variant), {.hidden = 8});
+    };
+    make(longest - 1);  // and the end mark
+    const auto error = error_of([&] { make(longest); });
+    ASSERT_TRUE(error.has_value()) << name;
+    EXPECT_EQ(error->failure(), Failure::kUnsupported);
+    EXPECT_NE(std::string(error->what()).find("the end mark included"), std::string::npos);
   }
 }
 

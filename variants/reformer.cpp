@@ -10,13 +10,14 @@
 //
 // Cost: 4 P d flops forward and 10 P d backward for P = N rounds chunk (1 + before + after) pairs,
 // and 2 N d h for h columns of hashes; saves 4 N (rounds + 2) bytes a head. Causal is by position;
-// which tokens meet still depends on all of them.
+// which tokens meet still depends on all of them, so it writes sequences of one chunk at most.
 // Source: Kitaev, Kaiser, Levskaya, "Reformer", 2020, section 2, and its code (trax), whose padding
 // leaves a shorter chunk at the end of a round, as here. rounds = 2 is that of the Nyströmformer's
 // LRA code; LRA's own has 1 and 10 chunks at any length, so no linear cost; the paper up to 8.
 
 #include <cmath>
 
+#include "variants/decoding.hpp"
 #include "variants/engine/head_costs.hpp"
 #include "variants/engine/lsh.hpp"
 #include "variants/engine/reference_softmax.hpp"
@@ -189,6 +190,11 @@ Edges all_others(const HeadProblem& problem) {
     return others ? (problem.setup.causal ? j < i : j != i) : i == j;
   });
 }
+
+const Register<DecodingLimit> kOneChunk{
+    {.name = "reformer",
+     .longest = [](const Options& options) { return options.integer("chunk"); },
+     .reason = "which tokens share a chunk depends on those that follow"}};
 
 const Register<Variant> kReformer{{
     .name = "reformer",

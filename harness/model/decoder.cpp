@@ -1,6 +1,28 @@
 #include "harness/model/decoder.hpp"
 
+#include <algorithm>
+
+#include "variants/decoding.hpp"
+
 namespace arena {
+namespace {
+
+/// Throws Failure::kUnsupported unless sequences of up to so many tokens can be written.
+void check_can_write(const Variant& variant, const Options& options, Index longest) {
+  if (!variant.can_decode()) {
+    throw Error(fmt::format("{} cannot write a sequence token by token", variant.name),
+                Failure::kUnsupported);
+  }
+  const std::vector<std::string> limited = Registry<DecodingLimit>::names();
+  if (std::ranges::count(limited, variant.name) == 0) return;
+  const DecodingLimit& limit = Registry<DecodingLimit>::find(variant.name);
+  if (longest <= limit.longest(options)) return;
+  throw Error(fmt::format("{} can write {} tokens one by one, the end mark included, not {}: {}",
+                          variant.name, limit.longest(options), longest, limit.reason),
+              Failure::kUnsupported);
+}
+
+}  // namespace
 
 const Variant& cross_variant(const Variant& variant) {
   return variant.claims.cross ? variant : Registry<Variant>::find("blocked");
@@ -12,10 +34,7 @@ std::unique_ptr<Encoder> make_decoder(const Variant& variant, const Setup& setup
   causal.causal = true;
   ++causal.max_len;
   auto attention = make_layer(variant, causal, options);
-  if (!variant.can_decode()) {
-    throw Error(fmt::format("{} cannot write a sequence token by token", variant.name),
-                Failure::kUnsupported);
-  }
+  check_can_write(variant, options, causal.max_len);
   const Variant& across = cross_variant(variant);
   const Options across_options =
       &across == &variant ? options : Options(across.name, across.options, {});

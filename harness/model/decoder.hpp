@@ -12,8 +12,8 @@ namespace arena {
 const Variant& cross_variant(const Variant& variant);
 
 /// By the variant's layer form, over sequences that may be one longer than setup.max_len. Throws
-/// Failure::kUnsupported where the variant is not causal, has no layer form or cannot write token
-/// by token.
+/// Failure::kUnsupported where the variant is not causal, has no layer form or cannot write such
+/// sequences token by token.
 std::unique_ptr<Encoder> make_decoder(const Variant& variant, const Setup& setup,
                                       const Options& options, const BlockSettings& settings);
 
