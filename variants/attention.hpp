@@ -290,6 +290,13 @@ inline constexpr std::array kFamilies = {
     "exact",  "fixed pattern", "learned pattern", "memory", "low rank",
     "kernel", "recurrence",    "downsampling",    "graph",  "floor"};
 
+/// Up to how many tokens a prefix, read alone, gives what it gives within the whole sequence: the
+/// longest sequence that a causal variant can write token by token, the end mark included.
+struct DecodingLimit {
+  std::function<Index(const Options&)> longest{};  // absent: no limit
+  std::string reason{};
+};
+
 /// A registry entry: one per file in variants/. Exactly one of the make functions is set.
 struct Variant {
   static constexpr const char* kKind = "variant";
@@ -304,6 +311,7 @@ struct Variant {
   std::string published_row{};
   /// Whether the mechanism can write a sequence token by token; absent: if it claims causal.
   std::optional<bool> decode{};
+  DecodingLimit decoding_limit{};
   std::vector<OptionSpec> options{};
   Claims claims{};
   std::function<std::unique_ptr<AttentionHead>(const Setup&, const Options&)> make_head{};

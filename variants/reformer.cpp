@@ -17,7 +17,6 @@
 
 #include <cmath>
 
-#include "variants/decoding.hpp"
 #include "variants/engine/head_costs.hpp"
 #include "variants/engine/lsh.hpp"
 #include "variants/engine/reference_softmax.hpp"
@@ -191,11 +190,6 @@ Edges all_others(const HeadProblem& problem) {
   });
 }
 
-const Register<DecodingLimit> kOneChunk{
-    {.name = "reformer",
-     .longest = [](const Options& options) { return options.integer("chunk"); },
-     .reason = "which tokens share a chunk depends on those that follow"}};
-
 const Register<Variant> kReformer{{
     .name = "reformer",
     .summary = "tokens attend those whose queries hash into the same or a neighbouring bucket",
@@ -205,6 +199,8 @@ const Register<Variant> kReformer{{
             "after), h columns of hashes; saves 4 N (rounds + 2) bytes a head",
     .source = "Kitaev et al., Reformer, 2020, section 2",
     .published_row = "Reformer",
+    .decoding_limit = {.longest = [](const Options& options) { return options.integer("chunk"); },
+                       .reason = "which tokens share a chunk depends on those that follow"},
     .options = {integer_option("chunk", 64, 1, Index{1} << 30, "tokens of a chunk"),
                 integer_option("rounds", 2, 1, 64, "hashes of each token"),
                 integer_option("before", 1, 0, Index{1} << 30, "chunks seen before a token's own"),

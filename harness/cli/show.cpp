@@ -81,13 +81,19 @@ void print_shapes(const Variant& variant, const Options& options) {
   print_slices("  buffer", component->buffers());
 }
 
+std::string decode_text(const Variant& variant, const Options& options) {
+  if (!variant.can_decode()) return "no";
+  const auto& [longest, reason] = variant.decoding_limit;
+  return longest ? fmt::format("up to {} tokens: {}", longest(options), reason) : "yes";
+}
+
 int show_variant(const NamedOptions& named) {
   const Variant& variant = Registry<Variant>::find(named.name);
   const Options options(variant.name, variant.options, named.options);
   fmt::print("{}{}: {}\n", variant.name, options.difference(variant.options), variant.summary);
   fmt::print("family       {}, {}\n", variant.family, variant.year);
   fmt::print("exactness    {}\n", exactness(variant));
-  fmt::print("decode       {}\n", variant.can_decode() ? "yes" : "no");
+  fmt::print("decode       {}\n", decode_text(variant, options));
   fmt::print("LRA's row    {}\n", variant.published_row.empty() ? "-" : variant.published_row);
   fmt::print("cost         {}\n", variant.cost);
   fmt::print("source       {}\n", variant.source);

@@ -1,9 +1,5 @@
 #include "harness/model/decoder.hpp"
 
-#include <algorithm>
-
-#include "variants/decoding.hpp"
-
 namespace arena {
 namespace {
 
@@ -13,12 +9,10 @@ void check_can_write(const Variant& variant, const Options& options, Index longe
     throw Error(fmt::format("{} cannot write a sequence token by token", variant.name),
                 Failure::kUnsupported);
   }
-  const std::vector<std::string> limited = Registry<DecodingLimit>::names();
-  if (std::ranges::count(limited, variant.name) == 0) return;
-  const DecodingLimit& limit = Registry<DecodingLimit>::find(variant.name);
-  if (longest <= limit.longest(options)) return;
+  const auto& [limit, reason] = variant.decoding_limit;
+  if (!limit || longest <= limit(options)) return;
   throw Error(fmt::format("{} can write {} tokens one by one, the end mark included, not {}: {}",
-                          variant.name, limit.longest(options), longest, limit.reason),
+                          variant.name, limit(options), longest, reason),
               Failure::kUnsupported);
 }
 
