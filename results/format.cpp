@@ -31,6 +31,19 @@ std::string plain(const GridCell& cell) {
   return text;
 }
 
+/// A star behind the best, a wave behind what is not to be told from it.
+std::string marked(const GridCell& cell) {
+  return plain(cell) + (cell.mark == kBest ? " *" : cell.mark == kTied ? " ≈" : "");
+}
+
+/// For a terminal: numbers stand below each other, marked or not.
+std::string terminal_cell(const Grid& grid, const GridCell& cell, std::size_t column) {
+  const bool room = cell.mark.empty() && std::ranges::any_of(grid.rows, [&](const auto& row) {
+                      return !row[column].mark.empty();
+                    });
+  return marked(cell) + (room ? "  " : "");
+}
+
 /// A column is set to the right when it holds a number.
 bool holds_numbers(const Grid& grid, std::size_t column) {
   return std::ranges::any_of(grid.rows, [&](const auto& row) { return row[column].number; });
@@ -40,7 +53,8 @@ std::vector<std::size_t> widths_of(const Grid& grid) {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < grid.columns.size(); ++c) {
     std::size_t width = shown_width(grid.columns[c]);
-    for (const auto& row : grid.rows) width = std::max(width, shown_width(plain(row[c])));
+    for (const auto& row : grid.rows)
+      width = std::max(width, shown_width(terminal_cell(grid, row[c], c)));
     widths.push_back(width);
   }
   return widths;
@@ -60,7 +74,8 @@ std::string as_text(const Tables& tables) {
     };
     if (!grid.title.empty()) out += grid.title + "\n";
     line([&](std::size_t c) { return grid.columns[c]; });
-    for (const auto& row : grid.rows) line([&](std::size_t c) { return plain(row[c]); });
+    for (const auto& row : grid.rows)
+      line([&](std::size_t c) { return terminal_cell(grid, row[c], c); });
     out += "\n";
   }
   for (const std::string& note : tables.notes) out += note + "\n";
@@ -72,6 +87,12 @@ std::string escaped_pipes(std::string text) {
     text.insert(at, "\\");
   }
   return text;
+}
+
+/// The best in bold, so without a star.
+std::string markdown_cell(const GridCell& cell) {
+  return cell.mark == kBest ? "**" + escaped_pipes(plain(cell)) + "**"
+                            : escaped_pipes(marked(cell));
 }
 
 std::string as_markdown(const Tables& tables) {
@@ -87,7 +108,7 @@ std::string as_markdown(const Tables& tables) {
     out += "\n" + rule + "\n";
     for (const auto& row : grid.rows) {
       out += "|";
-      for (const GridCell& cell : row) out += " " + escaped_pipes(plain(cell)) + " |";
+      for (const GridCell& cell : row) out += " " + markdown_cell(cell) + " |";
       out += "\n";
     }
     out += "\n";
@@ -130,6 +151,8 @@ std::string tex_cell(const GridCell& cell) {
   std::string text = escaped_tex(cell.text);
   if (!cell.deviation.empty()) text += " $\\pm$ " + escaped_tex(cell.deviation);
   if (!cell.remark.empty()) text += " (" + escaped_tex(cell.remark) + ")";
+  if (cell.mark == kBest) return "\\textbf{" + text + "}";
+  if (cell.mark == kTied) return text + " $\\approx$";
   return text;
 }
 
@@ -177,6 +200,9 @@ std::vector<FlatColumn> flat_columns(const Grid& grid) {
     if (any(c, &GridCell::remark)) {
       columns.push_back({grid.columns[c] + " remark", c, &GridCell::remark});
     }
+    if (any(c, &GridCell::mark)) {
+      columns.push_back({grid.columns[c] + " mark", c, &GridCell::mark});
+    }
   }
   return columns;
 }
@@ -214,7 +240,8 @@ Json row_object(const std::vector<FlatColumn>& columns, const std::vector<GridCe
   for (const FlatColumn& column : columns) {
     const GridCell& cell = row[column.source];
     const std::string& text = cell.*column.part;
-    if (cell.number && column.part != &GridCell::remark && !text.empty()) {
+    const bool digits = column.part == &GridCell::text || column.part == &GridCell::deviation;
+    if (cell.number && digits && !text.empty()) {
       object[column.name] = Json::parse(text);
     } else {
       object[column.name] = text.empty() || text == "-" ? Json() : Json(text);

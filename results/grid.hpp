@@ -8,11 +8,16 @@
 
 namespace arena {
 
+/// Marks of cells: the best of their column, and those not to be told from it.
+inline constexpr const char* kBest = "best";
+inline constexpr const char* kTied = "tied";
+
 /// One cell: a number as it is printed (with its deviation, if it has one), or words.
 struct GridCell {
   std::string text{};
   std::string deviation{};  // "" = none
   std::string remark{};     // said behind the value: "1 of 3 CRASHED"
+  std::string mark{};       // kBest, kTied, or "" for neither
   bool number = false;
 
   bool operator==(const GridCell&) const = default;

@@ -167,7 +167,7 @@ std::vector<std::string> view_names() {
   return names;
 }
 
-std::string table(std::span<const Record> records, const TableRequest& request) {
+Tables make_tables(std::span<const Record> records, const TableRequest& request) {
   const auto view = std::ranges::find(views(), request.view, &NamedView::name);
   if (view == views().end()) throw Error(unknown_name("view", request.view, view_names()));
   check(!records.empty(), "no records to make a table of");
@@ -177,7 +177,11 @@ std::string table(std::span<const Record> records, const TableRequest& request) 
   if (!request.sort.empty()) sort_rows(tables, request.sort);
   if (!request.columns.empty()) select_columns(tables, request.columns);
   add_notes(set, tables);
-  return format_tables(tables, request.format);
+  return tables;
+}
+
+std::string table(std::span<const Record> records, const TableRequest& request) {
+  return format_tables(make_tables(records, request), request.format);
 }
 
 }  // namespace arena

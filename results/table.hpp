@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "results/grid.hpp"
 #include "results/record.hpp"
 
 namespace arena {
@@ -22,10 +23,13 @@ struct TableRequest {
 /// summary, accuracy, speed, timings, memory, records.
 std::vector<std::string> view_names();
 
-/// The table as text with what must be said under it: machine, stale records, too few seeds,
-/// partial data, why records are not OK. Of records with the same id and machine the newest counts.
-/// `filter` is searched in "VARIANT[OPTIONS] TASK[OPTIONS] KIND SHAPE STATUS" of each record.
-/// Throws Error on an unknown view, format or column, a bad expression, or when no record is left.
+/// The table before it is text, with what must be said under it: machine, stale records, too few
+/// seeds, partial data, why records are not OK. Of records with the same id and machine the newest
+/// counts. `filter` is searched in "VARIANT[OPTIONS] TASK[OPTIONS] KIND SHAPE STATUS" of each
+/// record. Throws Error on an unknown view or column, a bad expression, or when no record is left.
+Tables make_tables(std::span<const Record> records, const TableRequest& request);
+
+/// The same as text; throws Error on an unknown format, too.
 std::string table(std::span<const Record> records, const TableRequest& request);
 
 }  // namespace arena

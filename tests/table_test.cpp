@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "results/format.hpp"
 #include "tests/expect_error.hpp"
 #include "tests/some_records.hpp"
 
@@ -140,6 +141,33 @@ TEST(Table, Json) {
   ]
 }
 )");
+}
+
+TEST(Table, EachFormatHasItsMarks) {
+  const auto cell = [](const char* text, const char* mark) {
+    return GridCell{.text = text, .deviation = "1.0", .mark = mark, .number = true};
+  };
+  const Tables tables{.grids = {{.title = "",
+                                 .columns = {"variant", "recall"},
+                                 .rows = {{words("dense"), cell("99.0", kBest)},
+                                          {words("local"), cell("98.0", kTied)},
+                                          {words("linear"), cell("9.0", "")}}}},
+                      .notes = {}};
+  EXPECT_EQ(format_tables(tables, "text"),
+            "variant        recall\ndense    99.0 ± 1.0 *\nlocal    98.0 ± 1.0 ≈\n"
+            "linear    9.0 ± 1.0\n\n");
+  EXPECT_EQ(format_tables(tables, "md"),
+            "| variant | recall |\n|---|---:|\n| dense | **99.0 ± 1.0** |\n"
+            "| local | 98.0 ± 1.0 ≈ |\n| linear | 9.0 ± 1.0 |\n\n");
+  const std::string tex = format_tables(tables, "tex");
+  EXPECT_NE(tex.find("dense & \\textbf{99.0 $\\pm$ 1.0} \\\\"), std::string::npos) << tex;
+  EXPECT_NE(tex.find("local & 98.0 $\\pm$ 1.0 $\\approx$ \\\\"), std::string::npos) << tex;
+  EXPECT_EQ(format_tables(tables, "csv"),
+            "variant,recall,recall deviation,recall mark\ndense,99.0,1.0,best\n"
+            "local,98.0,1.0,tied\nlinear,9.0,1.0,\n");
+  EXPECT_EQ(format_tables(tables, "jsonl").substr(0, 81),
+            R"({"variant":"dense","recall":99.0,"recall deviation":1.0,"recall mark":"best"})"
+            "\n{\"v");
 }
 
 TEST(Table, DoesNotDependOnTheOrderOfRecords) {
