@@ -26,6 +26,16 @@ double student_probability(double t, int freedom) {
   return odd ? (angle + sum) * 2 / std::numbers::pi : sum;
 }
 
+/// Where a rising function reaches `value`, between low and high.
+template <class Function>
+double solve_rising(const Function& function, double value, double low, double high) {
+  while (true) {
+    const double middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return middle;
+    (function(middle) < value ? low : high) = middle;
+  }
+}
+
 }  // namespace
 
 double mean(std::span<const double> values) {
@@ -70,18 +80,26 @@ double binomial_standard_error(double share, double count) {
   return std::sqrt(share * (1 - share) / count);
 }
 
+double normal_probability(double z) {
+  return std::erfc(-z / std::numbers::sqrt2) / 2;
+}
+
+double normal_quantile(double probability) {
+  check(probability > 0 && probability < 1, "no normal quantile for a probability of {}",
+        probability);
+  constexpr double kFarthest = 40;  // a smaller probability than 1e-300
+  if (probability > 0.5) return -normal_quantile(1 - probability);
+  return solve_rising(normal_probability, probability, -kFarthest, 0);
+}
+
 double student_t(double confidence, int freedom) {
   check(confidence > 0 && confidence < 1 && freedom >= 1,
         "no Student's t for a confidence of {} and {} degrees of freedom", confidence, freedom);
   constexpr double kLargest = 1e15;
-  double low = 0;
+  const auto probability = [&](double t) { return student_probability(t, freedom); };
   double high = 1;
-  while (student_probability(high, freedom) < confidence && high < kLargest) high *= 2;
-  while (true) {
-    const double middle = (low + high) / 2;
-    if (middle <= low || middle >= high) return middle;
-    (student_probability(middle, freedom) < confidence ? low : high) = middle;
-  }
+  while (probability(high) < confidence && high < kLargest) high *= 2;
+  return solve_rising(probability, confidence, 0, high);
 }
 
 Line fit_line(std::span<const double> x, std::span<const double> y) {

@@ -16,6 +16,11 @@ double median_absolute_deviation(std::span<const double> values);
 /// Standard error of a share of `count` independent yes-or-no outcomes: sqrt(p (1 - p) / count).
 double binomial_standard_error(double share, double count);
 
+/// Probability that a standard normal number is below z, to 15 digits in both tails.
+double normal_probability(double z);
+/// The z for which that is `probability` (0 to 1, exclusive).
+double normal_quantile(double probability);
+
 /// The t that |Student's t| with `freedom` >= 1 degrees of freedom stays below with probability
 /// `confidence` (0 to 1, exclusive).
 double student_t(double confidence, int freedom);

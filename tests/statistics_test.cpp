@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
+#include "harness/core/random.hpp"
 #include "tests/expect_error.hpp"
 
 namespace arena {
@@ -43,6 +45,18 @@ TEST(Statistics, StudentsT) {
   EXPECT_NEAR(student_t(0.95, 100000), 1.9600, 5e-5);
 }
 
+/// mpmath with 40 digits.
+TEST(Statistics, NormalDistribution) {
+  EXPECT_NEAR(normal_probability(-8) / 6.2209605742717841235e-16, 1, 1e-12);
+  EXPECT_NEAR(normal_probability(-3), 0.0013498980316300945267, 1e-16);
+  EXPECT_NEAR(normal_probability(0.5), 0.69146246127401310364, 1e-15);
+  EXPECT_NEAR(normal_quantile(1e-10), -6.3613409024040562047, 1e-13);
+  EXPECT_NEAR(normal_quantile(0.001), -3.0902323061678135415, 1e-14);
+  EXPECT_NEAR(normal_quantile(0.3), -0.52440051270804078404, 1e-15);
+  EXPECT_NEAR(normal_quantile(0.5), 0, 1e-15);
+  EXPECT_NEAR(normal_quantile(0.975), 1.9599639845400542355, 1e-14);
+}
+
 /// NIST's Statistical Reference Datasets, Norris: its certified values.
 TEST(Statistics, LineThroughTheNorrisData) {
   const std::vector<double> x{0.2,   337.4, 118.2, 884.6, 10.1,  226.5, 666.3, 996.3, 448.6,
@@ -60,6 +74,27 @@ TEST(Statistics, LineThroughTheNorrisData) {
   EXPECT_EQ(line.freedom, 34);
 }
 
+/// Times that grow as length to the power of 2, each 5 % off: the interval of the slope of log
+/// against log holds 2 as often as it says.
+TEST(Statistics, IntervalsOfSlopesHoldTheTruth) {
+  constexpr int kTrials = 2000;
+  constexpr double kConfidence = 0.95;
+  RandomStream random(RandomKey(5));
+  const std::vector<double> lengths{128, 256, 512, 1024, 2048};
+  int held = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::vector<double> x, y;
+    for (const double length : lengths) {
+      x.push_back(std::log(length));
+      y.push_back(2 * std::log(length) + 0.05 * random.normal());
+    }
+    const Line line = fit_line(x, y);
+    const double half = student_t(kConfidence, line.freedom) * line.slope_error;
+    held += std::abs(line.slope - 2) <= half ? 1 : 0;
+  }
+  EXPECT_NEAR(static_cast<double>(held) / kTrials, kConfidence, 0.0147);  // three standard errors
+}
+
 TEST(Statistics, LineThroughTwoPoints) {
   const std::vector<double> x{1, 3};
   const std::vector<double> y{5, 1};
@@ -75,6 +110,7 @@ TEST(Statistics, RefusesWhatHasNoAnswer) {
   EXPECT_ERROR(median({}), "no values");
   EXPECT_ERROR(quantile(kValues, 1.5), "1.5");
   EXPECT_ERROR(binomial_standard_error(1.5, 10), "1.5");
+  EXPECT_ERROR(normal_quantile(0), "a probability of 0");
   EXPECT_ERROR(student_t(1, 3), "a confidence of 1 ");
   EXPECT_ERROR(student_t(0.95, 0), "0 degrees of freedom");
   EXPECT_ERROR(fit_line(std::vector<double>{1}, std::vector<double>{1}), "1 and 1 numbers");
