@@ -11,21 +11,6 @@
 namespace arena {
 namespace {
 
-/// Probability that |t| is below `t`: Abramowitz and Stegun, 26.7.3 and 26.7.4.
-double student_probability(double t, int freedom) {
-  const double angle = std::atan(t / std::sqrt(static_cast<double>(freedom)));
-  const double cosine = std::cos(angle);
-  const bool odd = freedom % 2 == 1;
-  double term = odd ? cosine : 1;
-  double sum = 0;
-  for (int k = odd ? 1 : 0; k <= freedom - 2; k += 2) {
-    sum += term;
-    term *= cosine * cosine * (k + 1) / (k + 2);
-  }
-  sum *= std::sin(angle);
-  return odd ? (angle + sum) * 2 / std::numbers::pi : sum;
-}
-
 /// Where a rising function reaches `value`, between low and high.
 template <class Function>
 double solve_rising(const Function& function, double value, double low, double high) {
@@ -90,6 +75,21 @@ double normal_quantile(double probability) {
   constexpr double kFarthest = 40;  // a smaller probability than 1e-300
   if (probability > 0.5) return -normal_quantile(1 - probability);
   return solve_rising(normal_probability, probability, -kFarthest, 0);
+}
+
+double student_probability(double t, int freedom) {
+  // Abramowitz and Stegun, 26.7.3 and 26.7.4
+  const double angle = std::atan(t / std::sqrt(static_cast<double>(freedom)));
+  const double cosine = std::cos(angle);
+  const bool odd = freedom % 2 == 1;
+  double term = odd ? cosine : 1;
+  double sum = 0;
+  for (int k = odd ? 1 : 0; k <= freedom - 2; k += 2) {
+    sum += term;
+    term *= cosine * cosine * (k + 1) / (k + 2);
+  }
+  sum *= std::sin(angle);
+  return odd ? (angle + sum) * 2 / std::numbers::pi : sum;
 }
 
 double student_t(double confidence, int freedom) {

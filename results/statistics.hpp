@@ -21,6 +21,8 @@ double normal_probability(double z);
 /// The z for which that is `probability` (0 to 1, exclusive).
 double normal_quantile(double probability);
 
+/// Probability that |Student's t| with `freedom` >= 1 degrees of freedom is below t >= 0.
+double student_probability(double t, int freedom);
 /// The t that |Student's t| with `freedom` >= 1 degrees of freedom stays below with probability
 /// `confidence` (0 to 1, exclusive).
 double student_t(double confidence, int freedom);
