@@ -38,9 +38,9 @@ std::string marked(const GridCell& cell) {
 
 /// For a terminal: numbers stand below each other, marked or not.
 std::string terminal_cell(const Grid& grid, const GridCell& cell, std::size_t column) {
-  const bool room = cell.mark.empty() && std::ranges::any_of(grid.rows, [&](const auto& row) {
-                      return !row[column].mark.empty();
-                    });
+  const bool room =
+      cell.number && cell.mark.empty() &&
+      std::ranges::any_of(grid.rows, [&](const auto& row) { return !row[column].mark.empty(); });
   return marked(cell) + (room ? "  " : "");
 }
 

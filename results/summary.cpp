@@ -4,15 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
 
-#include "results/statistics.hpp"
 #include "results/views.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kPercent = 0.01;
 constexpr double kMillisecond = 1e6;
 constexpr double kMebibyte = 1 << 20;
 
@@ -62,83 +59,6 @@ Grid timing_memory_grid(const RecordSet& set, const Shape& shape) {
   return grid;
 }
 
-/// In the order of `groups`, which is that of rows.
-std::vector<std::string> trained_variants(const std::vector<SeedGroup>& groups) {
-  std::vector<std::string> names;
-  for (const SeedGroup& group : groups) {
-    if (names.empty() || names.back() != group.variant) names.push_back(group.variant);
-  }
-  return names;
-}
-
-std::vector<std::string> tasks_of(const std::vector<SeedGroup>& groups) {
-  std::set<std::string> tasks;
-  for (const SeedGroup& group : groups) tasks.insert(group.task);
-  return {tasks.begin(), tasks.end()};
-}
-
-const SeedGroup* group_of(const std::vector<SeedGroup>& groups, const std::string& variant,
-                          const std::string& task) {
-  const auto found = std::ranges::find_if(groups, [&](const SeedGroup& group) {
-    return group.variant == variant && group.task == task;
-  });
-  return found == groups.end() ? nullptr : &*found;
-}
-
-/// One row per baseline name: chance first, then every shortcut; what scores must beat.
-void add_baselines(const std::vector<SeedGroup>& groups, const std::vector<std::string>& tasks,
-                   Grid& grid) {
-  std::map<std::string, std::map<std::string, double>> by_name;  // baseline -> task -> accuracy
-  std::map<std::string, std::vector<double>> chance;
-  for (const SeedGroup& group : groups) {
-    for (const Record* record : group.records) {
-      if (record->chance_accuracy) chance[group.task].push_back(*record->chance_accuracy);
-      for (const auto& [name, accuracy] : record->shortcut_accuracy) {
-        by_name[name][group.task] = accuracy;
-      }
-    }
-  }
-  const auto add = [&](const std::string& name, auto&& accuracy_on) {
-    std::vector<GridCell> row{words("(" + name + ")")};
-    for (const std::string& task : tasks) {
-      const std::optional<double> accuracy = accuracy_on(task);
-      row.push_back(accuracy ? fixed(*accuracy / kPercent, 1) : words("-"));
-    }
-    grid.rows.push_back(std::move(row));
-  };
-  if (!chance.empty()) {
-    add("chance", [&](const std::string& task) {
-      return chance.contains(task) ? std::optional(mean(chance[task])) : std::nullopt;
-    });
-  }
-  for (const auto& baseline : by_name) {
-    add(baseline.first, [&](const std::string& task) {
-      const auto& accuracies = baseline.second;
-      return accuracies.contains(task) ? std::optional(accuracies.at(task)) : std::nullopt;
-    });
-  }
-}
-
-Grid accuracy_grid(const std::vector<SeedGroup>& groups, const std::vector<std::string>& variants,
-                   const std::vector<std::string>& tasks) {
-  Grid grid{.title =
-                "Accuracy: % of the test split, weights best on validation; mean ± standard "
-                "deviation over seeds",
-            .columns = {"variant"},
-            .rows = {}};
-  for (const std::string& task : tasks) grid.columns.push_back(task);
-  for (const std::string& variant : variants) {
-    std::vector<GridCell> row{words(variant)};
-    for (const std::string& task : tasks) {
-      const SeedGroup* group = group_of(groups, variant, task);
-      row.push_back(group ? accuracy_cell(*group, &Record::test_accuracy_best) : words("-"));
-    }
-    grid.rows.push_back(std::move(row));
-  }
-  add_baselines(groups, tasks, grid);
-  return grid;
-}
-
 Grid training_grid(const std::vector<SeedGroup>& groups, const std::vector<std::string>& variants,
                    const std::vector<std::string>& tasks) {
   Grid grid{.title = "Training: mean over seeds", .columns = {"variant"}, .rows = {}};
@@ -172,7 +92,7 @@ Tables summary_view(const RecordSet& set) {
     const std::vector<std::string> tasks = tasks_of(groups);
     const std::vector<std::string> variants = trained_variants(groups);
     tables.grids.push_back(training_grid(groups, variants, tasks));
-    tables.grids.push_back(accuracy_grid(groups, variants, tasks));
+    tables.grids.push_back(accuracy_grid(groups));
   }
   return tables;
 }

@@ -10,12 +10,11 @@
 
 #include "harness/core/check.hpp"
 #include "results/format.hpp"
+#include "results/paired.hpp"
 #include "results/views.hpp"
 
 namespace arena {
 namespace {
-
-constexpr std::size_t kSeedsForClaims = 5;
 
 struct NamedView {
   std::string name;
@@ -23,9 +22,10 @@ struct NamedView {
 };
 
 const std::vector<NamedView>& views() {
-  static const std::vector<NamedView> all{{"summary", summary_view}, {"accuracy", accuracy_view},
-                                          {"speed", speed_view},     {"timings", timings_view},
-                                          {"memory", memory_view},   {"records", records_view}};
+  static const std::vector<NamedView> all{
+      {"summary", summary_view}, {"accuracy", accuracy_view}, {"trainings", trainings_view},
+      {"speed", speed_view},     {"timings", timings_view},   {"memory", memory_view},
+      {"records", records_view}};
   return all;
 }
 
@@ -101,7 +101,7 @@ std::string machine_note(const std::vector<Record>& records) {
 std::string seeds_note(const RecordSet& set) {
   std::set<std::size_t> counts;
   for (const SeedGroup& group : seed_groups(set)) counts.insert(group.records.size());
-  if (counts.empty() || *counts.begin() >= kSeedsForClaims) return "";
+  if (counts.empty() || static_cast<Index>(*counts.begin()) >= kSeedsForClaims) return "";
   const std::size_t fewest = *counts.begin();
   return fmt::format("{} seed{}: with fewer than {}, nothing is claimed about seeds.", fewest,
                      fewest == 1 ? "" : "s", kSeedsForClaims);

@@ -20,7 +20,7 @@ struct TableRequest {
   std::function<bool(const Record&)> stale{};  // whether a record is of other code than today's
 };
 
-/// summary, accuracy, speed, timings, memory, records.
+/// summary, accuracy, trainings, speed, timings, memory, records.
 std::vector<std::string> view_names();
 
 /// The table before it is text, with what must be said under it: machine, stale records, too few

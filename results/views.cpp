@@ -165,7 +165,7 @@ GridCell or_status(const Record& record, GridCell cell) {
   return cell.number || record.status == "OK" ? std::move(cell) : words(record.status);
 }
 
-Tables accuracy_view(const RecordSet& set) {
+Tables trainings_view(const RecordSet& set) {
   Grid grid{
       .title = "",
       .columns = {"variant", "task", "seeds", "test_accuracy_percent", "test_accuracy_last_percent",

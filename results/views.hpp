@@ -33,6 +33,14 @@ struct SeedGroup {
 /// In the order of rows; the tasks of one variant follow each other.
 std::vector<SeedGroup> seed_groups(const RecordSet& set);
 
+/// Names of rows and columns of a table of trainings, each once: Long Range Arena's tasks in its
+/// order, then the others by name.
+std::vector<std::string> trained_variants(const std::vector<SeedGroup>& groups);
+std::vector<std::string> tasks_of(const std::vector<SeedGroup>& groups);
+/// Null where there is none.
+const SeedGroup* group_of(const std::vector<SeedGroup>& groups, const std::string& variant,
+                          const std::string& task);
+
 /// Accuracy in percent, mean and deviation over seeds, with a remark when some seeds are not OK; a
 /// status word when none has a value.
 GridCell accuracy_cell(const SeedGroup& group, std::optional<double> Record::*member);
@@ -64,7 +72,12 @@ const Record* record_of(const RecordSet& set, const TimeGroup& group, const std:
 /// The number, or the status word of a record that has none.
 GridCell or_status(const Record& record, GridCell cell);
 
+/// One row per variant and one per baseline, one column per task.
+Grid accuracy_grid(const std::vector<SeedGroup>& groups);
+/// The same with the best of each task marked, and averages over Long Range Arena's tasks.
 Tables accuracy_view(const RecordSet& set);
+/// One row per variant and task, with all that was measured.
+Tables trainings_view(const RecordSet& set);
 /// One row per variant, one column per length, and what the lengths together say.
 Tables speed_view(const RecordSet& set);
 /// One row per variant and length, with all that was measured.

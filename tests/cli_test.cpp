@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "results/table.hpp"
 #include "tests/fake_peer.hpp"
 
 namespace arena {
@@ -109,7 +110,7 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   EXPECT_EQ(second.out, first.out);
   EXPECT_EQ(run("table runs/small").out, first.out);
 
-  for (const char* view : {"summary", "accuracy", "speed", "timings", "memory", "records"}) {
+  for (const std::string& view : view_names()) {
     for (const char* format : {"text", "md", "tex", "csv", "json", "jsonl"}) {
       const Outcome shown =
           run(fmt::format("table runs/small --view {} --format {}", view, format));

@@ -53,17 +53,17 @@ TEST(Table, SummaryForATerminal) {
   EXPECT_EQ(shown({}), kText);
 }
 
-const TableRequest kAccuracy{.view = "accuracy",
-                             .columns = {"variant", "seeds", "test_accuracy_percent"}};
+const TableRequest kTrainings{.view = "trainings",
+                              .columns = {"variant", "seeds", "test_accuracy_percent"}};
 
-TableRequest accuracy_as(const std::string& format) {
-  TableRequest request = kAccuracy;
+TableRequest trainings_as(const std::string& format) {
+  TableRequest request = kTrainings;
   request.format = format;
   return request;
 }
 
 TEST(Table, Markdown) {
-  EXPECT_EQ(shown(accuracy_as("md")), R"(| variant | seeds | test_accuracy_percent |
+  EXPECT_EQ(shown(trainings_as("md")), R"(| variant | seeds | test_accuracy_percent |
 |---|---:|---:|
 | dense | 2 | 99.0 ± 1.4 |
 | local | 2 | 12.0 ± 1.4 (1 of 2 NOT_LEARNED) |
@@ -75,7 +75,7 @@ TEST(Table, Markdown) {
 }
 
 TEST(Table, Tex) {
-  EXPECT_EQ(shown(accuracy_as("tex")), R"(\begin{table}
+  EXPECT_EQ(shown(trainings_as("tex")), R"(\begin{table}
 \centering
 \begin{tabular}{lrr}
 \toprule
@@ -95,7 +95,7 @@ local & 2 & 12.0 $\pm$ 1.4 (1 of 2 NOT\_LEARNED) \\
 
 TEST(Table, Csv) {
   EXPECT_EQ(
-      shown(accuracy_as("csv")),
+      shown(trainings_as("csv")),
       R"(variant,seeds,test_accuracy_percent,test_accuracy_percent deviation,test_accuracy_percent remark
 dense,2,99.0,1.4,
 local,2,12.0,1.4,1 of 2 NOT_LEARNED
@@ -106,7 +106,7 @@ local,2,12.0,1.4,1 of 2 NOT_LEARNED
 }
 
 TEST(Table, JsonLines) {
-  EXPECT_EQ(shown(accuracy_as("jsonl")),
+  EXPECT_EQ(shown(trainings_as("jsonl")),
             R"({"variant":"dense","seeds":2,"test_accuracy_percent":99.0,)"
             R"("test_accuracy_percent deviation":1.4,"test_accuracy_percent remark":null})"
             "\n"
@@ -201,13 +201,13 @@ TEST(Table, ShowsOptionsThatDiffer) {
   all[0].options = {{"rank", Index{8}}, {"sharing", std::string("layer")}};
   all[1].options = {{"rank", Index{16}}, {"sharing", std::string("layer")}};
   const std::string text =
-      table(all, {.view = "accuracy", .format = "csv", .columns = {"variant", "seeds"}});
+      table(all, {.view = "trainings", .format = "csv", .columns = {"variant", "seeds"}});
   EXPECT_NE(text.find("linformer[rank=8],1\n"), std::string::npos) << text;
   EXPECT_NE(text.find("Options: linformer[rank=8|16,sharing=layer]."), std::string::npos) << text;
   all[1].options = all[0].options;
   all[0].settings = {{"train.learning_rate", 0.5}};
   all[1].settings = {{"train.learning_rate", 0.25}};
-  const std::string settings = table(all, {.view = "accuracy", .format = "csv"});
+  const std::string settings = table(all, {.view = "trainings", .format = "csv"});
   EXPECT_NE(settings.find("linformer learning_rate=0.5,"), std::string::npos) << settings;
 }
 
@@ -230,7 +230,7 @@ TEST(Table, RowsSayTheLengthAndTheSubsetOfATask) {
   for (Record& record : all) record.task = "text", record.task_label = "text-4096";
   all[1].partial = true;
   const std::string text =
-      table(all, {.view = "accuracy", .format = "csv", .columns = {"task", "variant"}});
+      table(all, {.view = "trainings", .format = "csv", .columns = {"task", "variant"}});
   EXPECT_NE(text.find("text-4096,dense\n"), std::string::npos) << text;
   EXPECT_NE(text.find("text-4096 PARTIAL,dense\n"), std::string::npos) << text;
 }
@@ -251,14 +251,15 @@ TEST(Table, ShowsHowManySequencesAreRightAsAWhole) {
   all[0].metrics["test_sequence_accuracy"] = 0.25;
   all[1].metrics["test_sequence_accuracy"] = 0.125;
   const std::string text = table(
-      all, {.view = "accuracy", .format = "csv", .columns = {"variant", "test_sequences_percent"}});
+      all,
+      {.view = "trainings", .format = "csv", .columns = {"variant", "test_sequences_percent"}});
   EXPECT_NE(text.find("dense,18.8\nlocal,-\n"), std::string::npos) << text;
 }
 
 TEST(Table, OfTheSameCellTheNewestCounts) {
   std::vector<Record> all{training("dense", 0, 0.5), training("dense", 0, 0.75)};
   all[0].date = "2026-01-02T00:00:00Z", all[1].date = "2026-01-01T00:00:00Z";
-  const std::string text = table(all, accuracy_as("csv"));
+  const std::string text = table(all, trainings_as("csv"));
   EXPECT_NE(text.find("dense,1,50.0"), std::string::npos) << text;
 }
 
