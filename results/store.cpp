@@ -45,6 +45,27 @@ void write_all(int file, const std::string& content, const std::string& path) {
   }
 }
 
+/// Appends to `all` the lines that are not in it; the place of each of `lines` in it.
+std::vector<Index> add_lines(std::vector<std::string>& all, std::span<const std::string> lines) {
+  std::unordered_map<std::string, Index> places;
+  for (std::size_t i = 0; i < all.size(); ++i) places.emplace(all[i], static_cast<Index>(i));
+  std::vector<Index> result;
+  for (const std::string& line : lines) {
+    const auto [place, fresh] = places.emplace(line, static_cast<Index>(all.size()));
+    if (fresh) all.push_back(line);
+    result.push_back(place->second);
+  }
+  return result;
+}
+
+/// The record of the cell that the file is named after.
+Record read_cell(const std::string& path) {
+  Record record = record_from_json(read_file(path), path);
+  check(fs::path(path).stem() == record.id, "{}: holds the record of {}; a copy? then remove it",
+        path, record.id);
+  return record;
+}
+
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
@@ -99,7 +120,7 @@ std::optional<Record> Store::find(const std::string& id) const {
   const std::string path = cell_path(id);
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  return record_from_json(read_file(path), path);
+  return read_cell(path);
 }
 
 std::vector<Record> Store::load() const {
@@ -112,7 +133,7 @@ std::vector<Record> Store::load() const {
   std::ranges::sort(paths);
   std::vector<Record> records;
   for (const std::string& path : paths) {
-    records.push_back(record_from_json(read_file(path), path));
+    records.push_back(read_cell(path));
   }
   return records;
 }
@@ -128,21 +149,19 @@ std::vector<Index> Store::add_to_plan(std::span<const std::string> lines) const 
   const Descriptor lock(dir_ + "/.plan.lock", O_WRONLY | O_CREAT | O_CLOEXEC);
   ::flock(lock.number(), LOCK_EX);  // released when the descriptor closes
   std::vector<std::string> all = plan();
-  std::unordered_map<std::string, Index> places;
-  for (std::size_t i = 0; i < all.size(); ++i) places.emplace(all[i], static_cast<Index>(i));
   const std::size_t before = all.size();
-  std::vector<Index> result;
-  for (const std::string& line : lines) {
-    const auto [place, fresh] = places.emplace(line, static_cast<Index>(all.size()));
-    if (fresh) all.push_back(line);
-    result.push_back(place->second);
-  }
+  std::vector<Index> result = add_lines(all, lines);
   if (all.size() > before) {
     std::string content;
     for (const std::string& line : all) content += line + "\n";
     write_file_atomically(plan_path(), content);
   }
   return result;
+}
+
+std::vector<Index> Store::places_of(std::span<const std::string> lines) const {
+  std::vector<std::string> all = plan();
+  return add_lines(all, lines);
 }
 
 std::vector<std::string> Store::plan() const {

@@ -40,6 +40,8 @@ class Store {
   /// Adds to the plan the lines that are not in it yet, in order, and gives the place (from 0) of
   /// each of `lines` in the whole plan. Places never change.
   std::vector<Index> add_to_plan(std::span<const std::string> lines) const;
+  /// The places that these lines have, or would get, in the plan; writes nothing.
+  std::vector<Index> places_of(std::span<const std::string> lines) const;
   /// All lines of the plan; empty when there is none.
   std::vector<std::string> plan() const;
 

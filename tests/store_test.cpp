@@ -47,6 +47,15 @@ TEST(Store, PassesOverTemporaryFilesAndNamesBrokenOnes) {
   EXPECT_ERROR(Store(folder.path() + "/nowhere").load(), "nowhere");
 }
 
+TEST(Store, ACopiedRecordCountsForNoOtherCell) {
+  const TemporaryFolder folder;
+  const Store store(folder.path());
+  store.save(record_of("a"));
+  std::filesystem::copy(store.cell_path("a"), store.cell_path("b"));
+  EXPECT_ERROR(store.load(), "b.json: holds the record of a");
+  EXPECT_ERROR(store.find("b"), "b.json: holds the record of a");
+}
+
 TEST(Store, AKilledWriterLeavesOldOrNewNeverAPart) {
   const TemporaryFolder folder;
   const Store store(folder.path());
