@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -100,6 +101,31 @@ TEST(Claim, OfAnotherMachineExpiresWithItsHeartbeat) {
   std::ofstream(folder.path() + "/claims/a") << "elsewhere 17 other-boot-pid:[1] 12345\n";
   EXPECT_FALSE(claims.take("a"));
   ::usleep(300'000);
+  EXPECT_TRUE(claims.take("a"));
+}
+
+TEST(Claim, OfATimeToComeIsDead) {
+  const TemporaryFolder folder;
+  const ClaimFolder claims(folder.path(), 20);
+  const std::string path = folder.path() + "/claims/a";
+  std::filesystem::create_directories(folder.path() + "/claims");
+  std::ofstream(path) << "elsewhere 17 other-boot-pid:[1] 12345\n";
+  const auto now = std::filesystem::last_write_time(path);
+  std::filesystem::last_write_time(path, now + std::chrono::seconds(10));
+  EXPECT_FALSE(claims.take("a"));
+  std::filesystem::last_write_time(path, now + std::chrono::hours(1));
+  EXPECT_TRUE(claims.take("a"));
+}
+
+TEST(Claim, ThatNeverGotItsOwnerIsDeadSoon) {
+  const TemporaryFolder folder;
+  const ClaimFolder claims(folder.path());
+  const std::string path = folder.path() + "/claims/a";
+  std::filesystem::create_directories(folder.path() + "/claims");
+  std::ofstream(path).flush();
+  EXPECT_FALSE(claims.take("a"));
+  const auto now = std::filesystem::last_write_time(path);
+  std::filesystem::last_write_time(path, now - std::chrono::seconds(10));
   EXPECT_TRUE(claims.take("a"));
 }
 

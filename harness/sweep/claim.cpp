@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kStartTimeField = 22;  // of /proc/PID/stat
+constexpr double kWriting_s = 5;     // an empty claim is being written, or its process was killed
 constexpr const char* kLockName = ".lock";
 
 std::string first_line(const std::string& path) {
@@ -95,15 +97,18 @@ bool ClaimFolder::create(const std::string& id) const {
   check(file >= 0, "cannot create {}: {}", path(id), std::strerror(errno));
   const std::string line = token_ + "\n";
   const bool written = ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const int reason = errno;
   ::close(file);
-  check(written, "cannot write {}: {}", path(id), std::strerror(errno));
+  if (!written) ::unlink(path(id).c_str());
+  check(written, "cannot write {}: {}", path(id), std::strerror(reason));
   return true;
 }
 
 bool ClaimFolder::alive(const std::string& path) const {
   const Owner owner = read_owner(path);
-  const double age = folder_now_s(folder_) - modified_s(path);
-  if (owner.start.empty()) return age < expiry_s_;  // being written, or not ours to read
+  // Of a time to come: a clock was put back since.
+  const double age = std::abs(folder_now_s(folder_) - modified_s(path));
+  if (owner.host.empty()) return age < std::min(expiry_s_, kWriting_s);
   if (owner.space == process_space()) return start_time(owner.pid) == owner.start;
   return age < expiry_s_;
 }
