@@ -18,6 +18,7 @@ void add_doctor(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_show(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);
+void add_submit(CLI::App& app, Action& action);
 void add_sweep(CLI::App& app, Action& action);
 void add_table(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);

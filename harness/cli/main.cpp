@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
   add_train(app, action);
   add_bench(app, action);
   add_table(app, action);
+  add_submit(app, action);
   add_status(app, action);
   add_list(app, action);
   add_show(app, action);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,8 @@
 #include "harness/sweep/cell.hpp"
 #include "harness/sweep/claim.hpp"
 #include "harness/sweep/environment.hpp"
+#include "harness/sweep/plan.hpp"
+#include "harness/sweep/progress.hpp"
 #include "harness/sweep/sweep.hpp"
 
 namespace arena {
@@ -20,17 +24,49 @@ using Json = nlohmann::ordered_json;
 struct Status {
   std::map<std::string, Index> counts;  // of records, by status
   Index planned = 0, missing = 0;       // cells
+  Index running = 0;                    // units with a living claim
+  double seconds_left = 0;              // by as many processes as are running now
   std::vector<Record> failures;
   std::vector<Record> stale;
   std::vector<ClaimFolder::Holder> claims;
 };
 
+std::vector<Unit> planned_units(const Store& store) {
+  const std::vector<std::string> plan = store.plan();
+  std::vector<Unit> units;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    units.push_back(parse_unit(plan[i], fmt::format("{}:{}", store.plan_path(), i + 1)));
+  }
+  return units;
+}
+
+/// From the trainings that say how long they took; others by a guess.
+double seconds_left(const std::vector<Unit>& units, const std::vector<Record>& records,
+                    Index processes) {
+  std::map<std::string, const Record*> by_id;
+  for (const Record& record : records) by_id[record.id] = &record;
+  TimeLeft time_left;
+  std::vector<const Unit*> missing;
+  std::set<std::string> seen;  // a unit may be planned by two presets
+  for (const Unit& unit : units) {
+    if (!seen.insert(unit.id).second) continue;
+    const auto found = by_id.find(unit.cells.front().id);
+    if (found == by_id.end()) {
+      missing.push_back(&unit);
+    } else if (const auto wall_s = found->second->wall_s) {
+      time_left.add_done(unit.kind, unit_cost(unit), *wall_s);
+    }
+  }
+  double seconds = 0;
+  for (const Unit* unit : missing) seconds += time_left.seconds_for(unit->kind, unit_cost(*unit));
+  return seconds / static_cast<double>(std::max(Index{1}, processes));
+}
+
 Status status_of(const Store& store) {
   Status status;
-  const std::vector<std::string> plan = store.plan();
+  const std::vector<Unit> plan = planned_units(store);
   std::set<std::string> planned;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const Unit unit = parse_unit(plan[i], fmt::format("{}:{}", store.plan_path(), i + 1));
+  for (const Unit& unit : plan) {
     for (const UnitCell& cell : unit.cells) planned.insert(cell.id);
   }
   std::error_code error;
@@ -39,7 +75,7 @@ Status status_of(const Store& store) {
     records = store.load();
   }
   status.planned = static_cast<Index>(planned.size());
-  for (Record& record : records) {
+  for (const Record& record : records) {
     ++status.counts[record.status];
     planned.erase(record.id);
     if (is_failure(record.status)) status.failures.push_back(record);
@@ -47,6 +83,8 @@ Status status_of(const Store& store) {
   }
   status.missing = static_cast<Index>(planned.size());
   status.claims = ClaimFolder(store.dir()).holders();
+  status.running = std::ranges::count(status.claims, true, &ClaimFolder::Holder::alive);
+  status.seconds_left = seconds_left(plan, records, status.running);
   return status;
 }
 
@@ -58,7 +96,11 @@ std::string what(const Record& record) {
 }
 
 int print_text(const Status& status) {
-  fmt::print("planned {}, missing {}\n", status.planned, status.missing);
+  fmt::print("planned {}, missing {}", status.planned, status.missing);
+  if (status.missing > 0) {
+    fmt::print(", running {}, about {} left", status.running, duration_text(status.seconds_left));
+  }
+  fmt::print("\n");
   for (const auto& [name, count] : status.counts) fmt::print("{:<12} {}\n", name, count);
   if (!status.stale.empty()) {
     fmt::print("{} stale: made by other code than this, run again by the next sweep\n",
@@ -75,8 +117,10 @@ int print_text(const Status& status) {
 }
 
 int print_json(const Status& status) {
-  Json json{{"planned", status.planned}, {"missing", status.missing}, {"counts", status.counts},
-            {"stale", Json::array()},    {"failures", Json::array()}, {"claims", Json::array()}};
+  Json json{{"planned", status.planned}, {"missing", status.missing},
+            {"running", status.running}, {"seconds_left", status.seconds_left},
+            {"counts", status.counts},   {"stale", Json::array()},
+            {"failures", Json::array()}, {"claims", Json::array()}};
   for (const Record& record : status.stale) json["stale"].push_back(record.id);
   for (const Record& record : status.failures) {
     json["failures"].push_back({{"id", record.id},

@@ -37,7 +37,7 @@ class SpawnSettings {
     posix_spawnattr_init(&attributes);
     sigset_t defaults;
     sigemptyset(&defaults);
-    for (const int number : {SIGINT, SIGTERM, SIGPIPE}) sigaddset(&defaults, number);
+    for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGPIPE}) sigaddset(&defaults, number);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);

@@ -1,5 +1,6 @@
 #pragma once
-// Ctrl-C and SIGTERM as a flag that work looks at.
+// Ctrl-C, SIGTERM and SIGUSR1 (a batch system's "your time is nearly up") as a flag that work looks
+// at.
 
 #include <atomic>
 
@@ -7,7 +8,7 @@ namespace arena {
 
 constexpr int kStoppedExitCode = 75;
 
-/// From now on SIGINT and SIGTERM only set the flag, and a closed pipe is no signal.
+/// From now on SIGINT, SIGTERM and SIGUSR1 only set the flag, and a closed pipe is no signal.
 void catch_stop_signals();
 /// Set once a stop was asked for.
 const std::atomic<bool>& stop_flag();

@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "harness/cli/arguments.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/core/check.hpp"
+#include "harness/sweep/plan.hpp"
+#include "harness/sweep/slurm.hpp"
+#include "harness/sweep/sweep.hpp"
+#include "tasks/format/data_folder.hpp"
+
+namespace arena {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMost = 1'000'000;
+constexpr int kMostThreads = 4096;
+constexpr double kMostSeconds = 1e9;
+
+struct SubmitArguments {
+  std::string preset = "quick", engine = "slurm", data_dir = default_data_dir(), out, retry,
+              memory_limit;
+  std::vector<std::string> sbatch_words;
+  Index limit = 0, cells_per_job = 1, threads = 1;
+  double time_limit = 0;
+  bool keep_stale = false, dry_run = false;
+};
+
+std::string absolute(const std::string& path) {
+  std::string text = fs::absolute(path).lexically_normal().string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+/// What the jobs are to start: the launcher of an installed tree, which picks the build for its
+/// machine, or this very file.
+std::string program() {
+  const char* const launcher = std::getenv("ARENA_LAUNCHER");
+  return launcher != nullptr ? launcher : fs::read_symlink("/proc/self/exe").string();
+}
+
+int print_scripts(const SlurmPlan& plan, const SlurmSetup& setup) {
+  const std::string folder = slurm_folder(setup.out, plan.batch) + "/";
+  const auto print = [&](const std::string& name, const std::string& text) {
+    fmt::print("==> {}{} <==\n{}\n", folder, name, text);
+  };
+  for (const SlurmArray& array : plan.arrays) {
+    print(array.name + ".units", array.units);
+    print(array.name + ".sh", array.script);
+  }
+  if (!plan.arrays.empty()) print("tables.sh", plan.tables_script);
+  for (const SlurmArray& array : plan.arrays) {
+    fmt::print(stderr, "would submit {}: {}\n", array.name, array.what);
+  }
+  if (!slurm_is_here()) {
+    fmt::print(stderr, "Slurm's commands are not here: nothing is known of its queue or limits\n");
+  }
+  return 0;
+}
+
+int submit(SubmitArguments arguments) {
+  if (arguments.preset.starts_with("-")) {  // only options of sbatch were given, behind --
+    arguments.sbatch_words.insert(arguments.sbatch_words.begin(), arguments.preset);
+    arguments.preset = "quick";
+  }
+  const std::vector<std::string> engines{"slurm"};
+  if (arguments.engine != engines.front()) {
+    throw Error(unknown_name("engine", arguments.engine, engines));
+  }
+  const Preset preset = find_preset(arguments.preset);
+  const SlurmSetup setup{
+      .program = program(),
+      .out = absolute(arguments.out.empty() ? "runs/" + preset.name : arguments.out),
+      .data_dir = absolute(arguments.data_dir),
+      .limit = arguments.limit,
+      .cells_per_job = arguments.cells_per_job,
+      .threads = arguments.threads,
+      .time_limit_s = arguments.time_limit,
+      .memory_limit = parse_bytes(arguments.memory_limit),
+      .retry = parse_list(arguments.retry),
+      .keep_stale = arguments.keep_stale,
+      .sbatch_words = arguments.sbatch_words};
+  check_statuses(setup.retry);
+  const std::vector<Unit> units = plan_units(preset, setup.data_dir);
+  SlurmPlan plan;
+  if (arguments.dry_run) {
+    plan = plan_for_slurm(units, setup);
+    print_scripts(plan, setup);
+  } else {
+    for (const SubmittedJob& job : submit_to_slurm(units, setup, plan)) {
+      fmt::print("job {}  {}\n", job.id, job.what);
+    }
+  }
+  std::fflush(stdout);
+  fmt::print(stderr,
+             "{} units done before, {} queued or running already; how far: arena status {}\n",
+             plan.done, plan.under_way, setup.out);
+  return 0;
+}
+
+}  // namespace
+
+void add_submit(CLI::App& app, Action& action) {
+  CLI::App* const command =
+      app.add_subcommand("submit", "Run a sweep on a cluster: arrays of the missing units");
+  const auto arguments = std::make_shared<SubmitArguments>();
+  SubmitArguments& a = *arguments;
+  command->add_option("PRESET", a.preset, "A preset (arena list presets) or FILE.toml")
+      ->capture_default_str();
+  command->add_option("--engine", a.engine, "slurm")->capture_default_str();
+  command->add_option("--limit", a.limit, "Tasks at once, of trainings and of timings each")
+      ->check(CLI::Range(1, kMost));
+  command->add_option("--cells-per-job", a.cells_per_job, "Units of a task, one after another")
+      ->check(CLI::Range(1, kMost));
+  command->add_option("--threads", a.threads, "Cores of a training (--cpus-per-task)")
+      ->check(CLI::Range(1, kMostThreads))
+      ->capture_default_str();
+  command->add_option("--out", a.out, "Result folder, seen by all nodes");
+  command->add_option("--data-dir", a.data_dir, "Where data sets are (ARENA_DATA)")
+      ->capture_default_str();
+  command->add_option("--time-limit", a.time_limit, "Seconds of one unit; beyond: TIMEOUT")
+      ->check(CLI::Range(0.001, kMostSeconds));
+  command->add_option("--memory-limit", a.memory_limit,
+                      "Bytes of one unit (512M, 2G); beyond: OOM");
+  command->add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");
+  command->add_flag("--keep-stale", a.keep_stale, "Let records made by other code stand");
+  command->add_flag("--dry-run", a.dry_run, "Only print the scripts");
+  command->add_option("SBATCH", a.sbatch_words, "Behind --: further options of every job");
+  command->footer(
+      "Trainings share nodes, timings have one to themselves. A task whose time is nearly up "
+      "saves\n"
+      "its checkpoint and is submitted again. Submit again whenever something is missing.\n"
+      "Examples:\n  arena submit paper --engine slurm --limit 40 -- --partition=cpu "
+      "--time=12:00:00\n"
+      "  arena submit zoo --cells-per-job 20 --dry-run\n  arena status runs/paper");
+  command->callback([arguments, &action] { action = [arguments] { return submit(*arguments); }; });
+}
+
+}  // namespace arena

@@ -1,0 +1,35 @@
+#include "harness/sweep/program.hpp"
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "harness/core/check.hpp"
+
+namespace arena {
+
+std::string shell_word(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
+ProgramOutput run_program(const std::vector<std::string>& words) {
+  std::string command = "exec";
+  for (const std::string& word : words) command += " " + shell_word(word);
+  std::FILE* const pipe = ::popen((command + " 2>&1 </dev/null").c_str(), "re");
+  check(pipe != nullptr, "cannot run {}: {}", words.front(), std::strerror(errno));
+  ProgramOutput output;
+  std::array<char, 4096> buffer{};
+  for (std::size_t count = 0; (count = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+    output.text.append(buffer.data(), count);
+  }
+  const int status = ::pclose(pipe);
+  output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return output;
+}
+
+}  // namespace arena

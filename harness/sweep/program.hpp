@@ -1,0 +1,20 @@
+#pragma once
+// Other programs, run for what they print.
+
+#include <string>
+#include <vector>
+
+namespace arena {
+
+struct ProgramOutput {
+  int exit_code = 0;   // 127: there is no such program
+  std::string text{};  // standard output and error
+};
+
+/// Runs the program (looked for in PATH) and waits for its end.
+ProgramOutput run_program(const std::vector<std::string>& words);
+
+/// The text as one word of a shell.
+std::string shell_word(const std::string& text);
+
+}  // namespace arena
