@@ -110,7 +110,7 @@ TEST(Figure, TicksAreRound) {
   };
   using Texts = std::vector<std::string>;
   EXPECT_EQ(texts(axis_around("", true, {0.2, 300})), (Texts{"1", "10", "100"}));
-  EXPECT_EQ(texts(axis_around("", true, {2e-7, 9e-7})), (Texts{"2·10⁻⁷", "5·10⁻⁷", "10⁻⁶"}));
+  EXPECT_EQ(texts(axis_around("", true, {2e-7, 9.5e-7})), (Texts{"2·10⁻⁷", "5·10⁻⁷", "10⁻⁶"}));
   EXPECT_EQ(texts(axis_around("", false, {0, 100})), (Texts{"0", "20", "40", "60", "80", "100"}));
   EXPECT_EQ(texts(length_axis({128, 1024, 256})), (Texts{"128", "256", "1024"}));
 }
