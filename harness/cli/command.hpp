@@ -10,12 +10,15 @@ namespace arena {
 using Action = std::function<int()>;
 
 void add_attend(CLI::App& app, Action& action);
+void add_baseline(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_cell(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
+void add_compare(CLI::App& app, Action& action);
 void add_data(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
+void add_rerun(CLI::App& app, Action& action);
 void add_show(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);
 void add_submit(CLI::App& app, Action& action);

@@ -74,6 +74,9 @@ int run(int argc, char** argv) {
   add_train(app, action);
   add_bench(app, action);
   add_table(app, action);
+  add_compare(app, action);
+  add_baseline(app, action);
+  add_rerun(app, action);
   add_submit(app, action);
   add_status(app, action);
   add_list(app, action);
