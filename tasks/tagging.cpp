@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "harness/core/hash.hpp"
 #include "tasks/dataset.hpp"
@@ -99,7 +100,7 @@ class Vocabulary {
 
  private:
   std::vector<std::string> words_{};
-  std::map<std::string, std::int32_t> ids_{};
+  std::unordered_map<std::string, std::int32_t> ids_{};
 };
 
 Index bytes_of(const TaggedSentence& sentence) {
