@@ -56,7 +56,7 @@ int print_scripts(const SlurmPlan& plan, const SlurmSetup& setup) {
     fmt::print(stderr, "would submit {}: {}\n", array.name, array.what);
   }
   if (!slurm_is_here()) {
-    fmt::print(stderr, "Slurm's commands are not here: nothing is known of its queue or limits\n");
+    fmt::print(stderr, "no cluster answers here: nothing is known of its queue or limits\n");
   }
   return 0;
 }

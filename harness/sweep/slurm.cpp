@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr Index kUsualArraySize = 1001;
 constexpr int kNoSuchProgram = 127;
+/// Works wherever there is a cluster that answers.
+const std::vector<std::string> kAnyQueue{"squeue", "--noheader", "--states=RUNNING", "--format=%i"};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -136,7 +138,7 @@ std::string submit(const std::vector<std::string>& options, const std::string& s
 }  // namespace
 
 bool slurm_is_here() {
-  return run_program({"sh", "-c", "command -v sbatch"}).exit_code == 0;
+  return run_program(kAnyQueue).exit_code == 0;
 }
 
 SlurmPlan plan_for_slurm(const std::vector<Unit>& units, const SlurmSetup& setup) {
@@ -164,6 +166,7 @@ SlurmPlan plan_for_slurm(const std::vector<Unit>& units, const SlurmSetup& setup
 std::vector<SubmittedJob> submit_to_slurm(const std::vector<Unit>& units, const SlurmSetup& setup,
                                           SlurmPlan& plan) {
   ask({"sbatch", "--version"});
+  ask(kAnyQueue);
   Store(setup.out).add_to_plan(lines_for(units));
   plan = plan_for_slurm(units, setup);
   std::vector<SubmittedJob> jobs;

@@ -16,7 +16,7 @@ struct SlurmPlan {
   std::string tables_script{};
 };
 
-/// Whether Slurm's commands are here.
+/// Whether Slurm's commands are here and a cluster answers.
 bool slurm_is_here();
 
 /// What submit_to_slurm() would submit; writes nothing. Without Slurm here nothing is in its queue,
