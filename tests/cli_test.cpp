@@ -54,8 +54,8 @@ TEST_F(Cli, ListsAndShows) {
 
 TEST_F(Cli, EveryCommandHasHelpWithExamples) {
   EXPECT_EQ(run("--help").exit_code, 0);
-  for (const char* command :
-       {"sweep", "train", "table", "status", "list", "show", "cell", "bench"}) {
+  for (const char* command : {"sweep", "train", "table", "status", "list", "show", "cell", "bench",
+                              "compare", "baseline", "rerun"}) {
     const Outcome help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_NE(help.out.find("Example"), std::string::npos) << command;
