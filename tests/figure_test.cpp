@@ -111,6 +111,7 @@ TEST(Figure, TicksAreRound) {
   using Texts = std::vector<std::string>;
   EXPECT_EQ(texts(axis_around("", true, {0.2, 300})), (Texts{"1", "10", "100"}));
   EXPECT_EQ(texts(axis_around("", true, {2e-7, 9.5e-7})), (Texts{"2·10⁻⁷", "5·10⁻⁷", "10⁻⁶"}));
+  EXPECT_EQ(texts(axis_around("", true, {2e-7, 9e-7})), (Texts{"2·10⁻⁷", "5·10⁻⁷"}));
   EXPECT_EQ(texts(axis_around("", false, {0, 100})), (Texts{"0", "20", "40", "60", "80", "100"}));
   EXPECT_EQ(texts(length_axis({128, 1024, 256})), (Texts{"128", "256", "1024"}));
 }
@@ -128,6 +129,15 @@ TEST(Figure, NamesAreNoCommandsAndNoMarkup) {
   EXPECT_NE(svg->find("&lt;b"), std::string::npos);
 }
 
+TEST(Figure, IdsAreFitForNamesOfFilesAndUnique) {
+  std::vector<Record> all{timing("dense", 512, 1), timing("dense", 512, 2)};
+  all[0].scope = "../x y", all[1].heads = 2, all[1].scope = "..'x y";
+  std::vector<std::string> ids;
+  for (const Figure& figure : figures_of(set_of(all))) ids.push_back(figure.id);
+  EXPECT_EQ(std::ranges::count(ids, "time____x_y_forward"), 1);
+  EXPECT_EQ(std::ranges::count(ids, "time____x_y_forward_2"), 1);
+}
+
 TEST(Figure, DrawnMarksHaveTitlesAndFollowThePage) {
   const auto figures = scaling_figures(timings());
   const Figure& figure = find(figures, "time_kernel_forward");
@@ -139,7 +149,8 @@ TEST(Figure, DrawnMarksHaveTitlesAndFollowThePage) {
   }
   EXPECT_EQ(marks, 13U);  // 3 variants at 4 lengths, and a ring
   EXPECT_NE(svg->find("<title>linear\n8.00 ms at 4096\n"), std::string::npos);
-  for (const char* left : {"black", "onmouse", "<script", "id='gpPt", "http://gnuplot"}) {
+  for (const char* left :
+       {"black", "rgb(0,0,0)", "onmouse", "<script", "id='gpPt", "http://gnuplot"}) {
     EXPECT_EQ(svg->find(left), std::string::npos) << left;
   }
   EXPECT_TRUE(picture(figure, PictureFormat::kPdf)->starts_with("%PDF"));

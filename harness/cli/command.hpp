@@ -18,6 +18,7 @@ void add_compare(CLI::App& app, Action& action);
 void add_data(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 void add_rerun(CLI::App& app, Action& action);
 void add_show(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);

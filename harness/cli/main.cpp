@@ -23,6 +23,7 @@ constexpr const char* kExamples = R"(Examples:
   arena show linformer                            one of them in full
   arena train --task recall --variant linformer[rank=16]
   arena table runs/quick --view speed --format md
+  arena report runs/quick --out quick.html
 Every command has its own --help.)";
 
 std::vector<std::string> option_names(const CLI::App& app) {
@@ -74,6 +75,7 @@ int run(int argc, char** argv) {
   add_train(app, action);
   add_bench(app, action);
   add_table(app, action);
+  add_report(app, action);
   add_compare(app, action);
   add_baseline(app, action);
   add_rerun(app, action);

@@ -20,14 +20,16 @@ int sweep(const SweepArguments& arguments) {
                       .seeds = parse_seeds(arguments.run.seeds)};
   if (!arguments.lengths.empty()) selection.lengths = parse_lengths(arguments.lengths);
   const Preset preset = select(find_preset(arguments.preset), selection);
-  return plan_and_run(preset, arguments.run, "runs/" + preset.name);
+  RunArguments run = arguments.run;
+  run.report = true;
+  return plan_and_run(preset, run, "runs/" + preset.name);
 }
 
 }  // namespace
 
 void add_sweep(CLI::App& app, Action& action) {
   CLI::App* const command =
-      app.add_subcommand("sweep", "Train and time many variants; ends in a table");
+      app.add_subcommand("sweep", "Train and time many variants; ends in a table and a report");
   const auto arguments = std::make_shared<SweepArguments>();
   SweepArguments& a = *arguments;
   command->add_option("PRESET", a.preset, "A preset (arena list presets) or FILE.toml")

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/cli/arguments.hpp"
+#include "harness/cli/reporting.hpp"
 #include "harness/core/check.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/plan.hpp"
@@ -85,6 +86,9 @@ int plan_and_run(const Preset& preset, const RunArguments& arguments,
              "\n{} units run, {} done before. Records: {}/cells ({}).\n"
              "More: arena table {} --view speed|memory|accuracy|records --format md|tex|csv|json\n",
              result.done, result.skipped, setup.out, result.records.size(), setup.out);
+  if (arguments.report) {
+    write_and_name_report(result.records, {setup.out}, setup.out + "/report.html");
+  }
   if (result.failures() > 0) {
     fmt::print(stderr, "{} cells failed (arena status {}; run them again with --retry FAILED)\n",
                result.failures(), setup.out);

@@ -15,11 +15,12 @@ struct RunArguments {
   Index jobs = 1, threads = 0;
   double time_limit = 0;
   bool keep_stale = false, force = false, dry_run = false;
+  bool report = false;  // ends by writing OUT/report.html
 };
 void add_run_options(CLI::App& command, RunArguments& arguments);
 
-/// Plans, runs and prints the table of these units; gives the exit code. With dry_run only prints
-/// what would be done.
+/// Plans, runs and prints the table of these units, and writes the report where one is asked for;
+/// gives the exit code. With dry_run only prints what would be done.
 int plan_and_run(const Preset& preset, const RunArguments& arguments,
                  const std::string& default_out);
 

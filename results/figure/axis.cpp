@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <set>
 
@@ -51,7 +52,7 @@ std::vector<Tick> decade_ticks(double low, double high, const std::vector<int>& 
 std::vector<Tick> logarithmic_ticks(double low, double high) {
   std::vector<Tick> ticks = decade_ticks(low, high, {1});
   if (ticks.size() < kFewestDecadeTicks) ticks = decade_ticks(low, high, {1, 2, 5});
-  if (ticks.size() < kFewestDecadeTicks) {
+  if (ticks.size() < 2) {
     ticks = decade_ticks(low, high, {1, 2, 3, 4, 5, 6, 7, 8, 9});
   }
   const auto most = static_cast<std::size_t>(kMostTicks) + 2;
@@ -140,6 +141,9 @@ std::vector<Figure> figures_of(const RecordSet& set) {
   }
   std::map<std::string, int> seen;
   for (Figure& figure : all) {
+    // Scopes and passes come out of files, and ids become names of files.
+    std::ranges::replace_if(
+        figure.id, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
     if (const int count = ++seen[figure.id]; count > 1) figure.id += fmt::format("_{}", count);
   }
   return all;

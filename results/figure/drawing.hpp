@@ -22,8 +22,11 @@ std::optional<std::string> run_gnuplot(const std::string& script);
 /// around, every mark has a <title>, ids begin with that of the figure.
 std::string themed_svg(const Figure& figure, const std::string& drawn);
 
-/// A picture as a file of its own: an SVG that follows the reader's light or dark setting, or a PDF
-/// on white. Absent where there is no gnuplot.
+/// A themed SVG as a file of its own, which follows the reader's light or dark setting.
+std::string standalone_svg(std::string themed);
+
+/// A picture as a file of its own: a standalone SVG, or a PDF on white. Absent where there is no
+/// gnuplot.
 std::optional<std::string> picture(const Figure& figure, PictureFormat format);
 
 /// A text in XML or HTML: & < > " ' and control characters escaped.

@@ -88,11 +88,7 @@ std::optional<std::string> run_gnuplot(const std::string& script) {
 std::optional<std::string> picture(const Figure& figure, PictureFormat format) {
   const auto drawn = run_gnuplot(gnuplot_script(figure, format));
   if (!drawn || format == PictureFormat::kPdf) return drawn;
-  constexpr std::string_view kTheme =
-      "<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>\n";
-  std::string svg = themed_svg(figure, *drawn);
-  svg.insert(svg.find('>') + 1, kTheme);
-  return svg;
+  return standalone_svg(themed_svg(figure, *drawn));
 }
 
 }  // namespace arena

@@ -149,7 +149,6 @@ std::vector<std::string> plots_of(const Figure& figure) {
   for (std::size_t i = 0; i < figure.series.size(); ++i) {
     const Series& series = figure.series[i];
     const std::string data = fmt::format("$s{} using ", i);
-    const std::string color = color_of(series.look);
     if (series.marks.front().area > 0) {
       back.push_back(fmt::format("{}1:2:5 with points pt 7 ps variable lc {}", data,
                                  color_of(series.look, 0xB8)));
@@ -157,8 +156,8 @@ std::vector<std::string> plots_of(const Figure& figure) {
     if (has_spread(series)) {
       back.push_back(series.band ? fmt::format("{}1:3:4 with filledcurves fs noborder lc {}", data,
                                                color_of(series.look, 0xD8))
-                                 : fmt::format("{}1:2:3:4 with yerrorbars pt 0 ps 0 lw 1.5 lc {}",
-                                               data, color));
+                                 : fmt::format("{}1:3:(0):($4-$3) with vectors nohead lw 1.5 lc {}",
+                                               data, color_of(series.look)));
     }
     if (series.line) {
       middle.push_back(fmt::format("{}1:2 with lines {}", data, line_of(series.look)));

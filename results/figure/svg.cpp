@@ -43,7 +43,7 @@ void title_mark(std::string& line, const std::vector<std::string>& words) {
 }
 
 void follow_page(std::string& line, const std::string& id) {
-  static constexpr std::array<std::array<const char*, 2>, 8> kChanges{
+  static constexpr std::array<std::array<const char*, 2>, 10> kChanges{
       {{" color=\"black\"", ""},
        {" color=\"white\"", ""},
        {" font-family=\"sans-serif\"", ""},
@@ -51,6 +51,8 @@ void follow_page(std::string& line, const std::string& id) {
        {"'black'", "'currentColor'"},
        {"\"white\"", "\"none\""},
        {"rgb(  0,   0,   0)", "currentColor"},
+       {"rgb(0,0,0)", "currentColor"},
+       {" id=\"gnuplot_canvas\"", ""},
        {"\t", ""}}};
   for (const auto& [from, to] : kChanges) replace_all(line, from, to);
   for (const char* shape : {"gpPt", "gpDot"}) {
@@ -100,6 +102,12 @@ std::string themed_svg(const Figure& figure, const std::string& drawn) {
     svg += line + "\n";
   }
   return svg + "</svg>\n";
+}
+
+std::string standalone_svg(std::string themed) {
+  constexpr std::string_view kTheme =
+      "<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>\n";
+  return themed.insert(themed.find('>') + 1, kTheme);
 }
 
 std::string escaped(std::string_view text) {
