@@ -42,7 +42,9 @@ std::string color_of(const Look& look, unsigned transparency = 0) {
   return color_of(kColors[look.color % kColors.size()], transparency);
 }
 std::string line_of(const Look& look) {
-  return fmt::format("lc {} lw 2 dt {}", color_of(look), kDashes[look.dash % kDashes.size()]);
+  const std::size_t round = look.color / kColors.size();  // colors come again with another dash
+  return fmt::format("lc {} lw 2 dt {}", color_of(look),
+                     kDashes[(look.dash + round) % kDashes.size()]);
 }
 std::string point_of(const Look& look) {
   return fmt::format("pt {} ps 0.8 lc {}", kShapes[look.shape % kShapes.size()], color_of(look));
