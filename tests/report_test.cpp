@@ -51,7 +51,8 @@ TEST(Report, WarnsOfWhatSpoilsTheNumbers) {
 
 TEST(Report, CommandsNameEveryOption) {
   std::vector<Record> records{training("linformer", 3, 0.5), timing("local", 512, 1),
-                              timing("dense", 512, 1), timing("other", 512, 1, "h")};
+                              timing("dense", 512, 1), timing("other", 512, 1, "h"),
+                              timing("peer/torch-sdpa", 512, 1)};
   records[0].options["rank"] = Index{16}, records[0].task_options["file"] = std::string("a'b");
   records[0].settings["train.steps"] = Index{20}, records[0].settings["model.dropout"] = 0.1;
   records[1].options["window"] = Index{4}, records[1].causal = true;
@@ -61,7 +62,8 @@ TEST(Report, CommandsNameEveryOption) {
             "--set model.dropout=0.1 --set train.steps=20");
   EXPECT_EQ(command_of(set, set.records[1]),
             "./arena bench --variants 'local[window=4],dense' --scope kernel --pass forward "
-            "--lengths 512 --heads 8 --head-dim 64 --batch 1 --threads 1 --causal");
+            "--lengths 512 --heads 8 --head-dim 64 --batch 1 --threads 1 --causal "
+            "--against torch");
 }
 
 TEST(Report, TextOfRecordsIsNeverMarkup) {

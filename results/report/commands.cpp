@@ -46,8 +46,12 @@ std::string training_command(const Record& record) {
   return command;
 }
 
-bool is_peer(const Record& record) {
-  return record.variant.starts_with("torch") || record.variant.starts_with("onnxruntime");
+/// "torch" of "peer/torch-sdpa"; "" of a variant.
+std::string peer_library(const Record& record) {
+  constexpr std::string_view kPeer = "peer/";
+  if (!record.variant.starts_with(kPeer)) return "";
+  const std::size_t end = std::min(record.variant.find('-'), record.variant.size());
+  return record.variant.substr(kPeer.size(), end - kPeer.size());
 }
 
 /// Variants are timed round-robin in a group, so all of them are part of the command.
@@ -57,11 +61,11 @@ std::string timing_command(const RecordSet& set, const Record& record) {
     if (other.kind != "bench" || other.group != record.group || other.length != record.length) {
       continue;
     }
-    if (is_peer(other)) {
-      const std::string name = other.variant.starts_with("torch") ? "torch" : "onnxruntime";
-      if (std::ranges::count(peers, name) == 0) peers.push_back(name);
-    } else {
+    const std::string peer = peer_library(other);
+    if (peer.empty()) {
       variants.push_back(in_full(other.variant, other.options));
+    } else if (std::ranges::count(peers, peer) == 0) {
+      peers.push_back(peer);
     }
   }
   std::string command = fmt::format("./arena bench --variants {} --scope {} --pass {}",
