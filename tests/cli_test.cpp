@@ -99,6 +99,7 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   const Outcome dry = run("sweep small.toml --dry-run");
   EXPECT_EQ(std::ranges::count(dry.out, '\n'), 5) << dry.out;
   EXPECT_FALSE(std::filesystem::exists(file("runs")));
+  EXPECT_EQ(std::ranges::count(run("sweep small.toml --commands").out, '\n'), 5);
 
   const Outcome first = run("sweep small.toml");
   EXPECT_EQ(first.exit_code, 0) << first.err;
@@ -109,6 +110,11 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   EXPECT_NE(second.err.find("0 units run, 5 done before"), std::string::npos) << second.err;
   EXPECT_EQ(second.out, first.out);
   EXPECT_EQ(run("table runs/small").out, first.out);
+  EXPECT_EQ(run("sweep small.toml --commands").out, "");
+  const std::string command = run("sweep small.toml --force --commands").out;
+  EXPECT_NE(command.find("' cell --plan '" + file("runs/small/plan.jsonl") + "' --index 0 "),
+            std::string::npos)
+      << command;
 
   for (const std::string& view : view_names()) {
     for (const char* format : {"text", "md", "tex", "csv", "json", "jsonl"}) {

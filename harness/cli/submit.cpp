@@ -7,6 +7,7 @@
 #include "harness/cli/command.hpp"
 #include "harness/core/check.hpp"
 #include "harness/sweep/plan.hpp"
+#include "harness/sweep/program.hpp"
 #include "harness/sweep/slurm.hpp"
 #include "harness/sweep/sweep.hpp"
 #include "tasks/format/data_folder.hpp"
@@ -33,13 +34,6 @@ std::string absolute(const std::string& path) {
   std::string text = fs::absolute(path).lexically_normal().string();
   while (text.size() > 1 && text.back() == '/') text.pop_back();
   return text;
-}
-
-/// What the jobs are to start: the launcher of an installed tree, which picks the build for its
-/// machine, or this very file.
-std::string program() {
-  const char* const launcher = std::getenv("ARENA_LAUNCHER");
-  return launcher != nullptr ? launcher : fs::read_symlink("/proc/self/exe").string();
 }
 
 int print_scripts(const SlurmPlan& plan, const SlurmSetup& setup) {
@@ -72,7 +66,7 @@ int submit(SubmitArguments arguments) {
   }
   const Preset preset = find_preset(arguments.preset);
   const SlurmSetup setup{
-      .program = program(),
+      .program = own_program(),
       .out = absolute(arguments.out.empty() ? "runs/" + preset.name : arguments.out),
       .data_dir = absolute(arguments.data_dir),
       .limit = arguments.limit,

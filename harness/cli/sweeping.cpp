@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/reporting.hpp"
 #include "harness/core/check.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/plan.hpp"
+#include "harness/sweep/program.hpp"
 #include "harness/sweep/stop.hpp"
 #include "results/table.hpp"
 #include "tasks/format/data_folder.hpp"
@@ -35,6 +38,23 @@ int print_plan(const std::vector<Unit>& units, const SweepSetup& setup) {
     fmt::print("{:<9} {}  {}\n", need_text(need_of(unit, store, setup)), unit.id, unit_title(unit));
   }
   fmt::print(stderr, "{} units would go to {}\n", units.size(), setup.out);
+  return 0;
+}
+
+int print_commands(const std::vector<Unit>& units, const SweepSetup& setup) {
+  const Store store(setup.out);
+  std::vector<std::string> lines;
+  for (const Unit& unit : units) lines.push_back(unit_line(unit));
+  const std::vector<Index> places = store.add_to_plan(lines);
+  const std::string plan = std::filesystem::absolute(store.plan_path()).lexically_normal().string();
+  const std::string data_dir =
+      std::filesystem::absolute(setup.data_dir).lexically_normal().string();
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    if (need_of(units[i], store, setup) == Need::kNothing) continue;
+    fmt::print("{} cell --plan {} --index {} --threads {} --data-dir {}\n",
+               shell_word(own_program()), shell_word(plan), places[i], setup.threads,
+               shell_word(data_dir));
+  }
   return 0;
 }
 
@@ -73,6 +93,7 @@ int plan_and_run(const Preset& preset, const RunArguments& arguments,
   check_statuses(setup.retry);
   const std::vector<Unit> units = plan_units(preset, setup.data_dir);
   if (arguments.dry_run) return print_plan(units, setup);
+  if (arguments.commands) return print_commands(units, setup);
   catch_stop_signals();
   const SweepResult result = run_sweep(units, setup);
   if (result.stopped) {

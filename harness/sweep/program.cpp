@@ -5,7 +5,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "harness/core/check.hpp"
 
@@ -30,6 +32,11 @@ ProgramOutput run_program(const std::vector<std::string>& words) {
   const int status = ::pclose(pipe);
   output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return output;
+}
+
+std::string own_program() {
+  const char* const launcher = std::getenv("ARENA_LAUNCHER");
+  return launcher != nullptr ? launcher : std::filesystem::read_symlink("/proc/self/exe").string();
 }
 
 }  // namespace arena
