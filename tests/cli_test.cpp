@@ -55,7 +55,7 @@ TEST_F(Cli, ListsAndShows) {
 TEST_F(Cli, EveryCommandHasHelpWithExamples) {
   EXPECT_EQ(run("--help").exit_code, 0);
   for (const char* command : {"sweep", "train", "table", "status", "list", "show", "cell", "bench",
-                              "compare", "baseline", "rerun"}) {
+                              "compare", "baseline", "rerun", "submit"}) {
     const Outcome help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_NE(help.out.find("Example"), std::string::npos) << command;
@@ -176,12 +176,12 @@ TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
   const std::string command = "sweep small.toml --variants dense --seeds 3 --threads 1 --out ";
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(run(command + "whole").exit_code, 0);
-  const auto quarter = (std::chrono::steady_clock::now() - begin) / 4;  // on this machine, today
-  for (const int number : {SIGTERM, SIGKILL}) {
+  const auto part = (std::chrono::steady_clock::now() - begin) / 5;  // on this machine, today
+  for (const int number : {SIGTERM, SIGUSR1, SIGKILL}) {
     const pid_t training = start(command + "parts");
-    std::this_thread::sleep_for(quarter);
+    std::this_thread::sleep_for(part);
     ::kill(training, number);
-    EXPECT_EQ(finish(training).exit_code, number == SIGTERM ? 75 : 128 + SIGKILL);
+    EXPECT_EQ(finish(training).exit_code, number == SIGKILL ? 128 + SIGKILL : 75);
   }
   EXPECT_EQ(run(command + "parts").exit_code, 0);
   EXPECT_EQ(findings(file("parts")), findings(file("whole")));

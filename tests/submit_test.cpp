@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -167,6 +168,8 @@ TEST_F(Submit, OnlyWhatIsMissingIsSubmitted) {
       calls(), "--parsable --dependency=afterany:102:103 " + file("out/slurm/1/tables.sh")));
   EXPECT_EQ(read_file(file("out/slurm/1/train-1.units")), "5:" + units[5].id + "\n");
   EXPECT_EQ(store.plan().size(), 6U);
+  const ProgramOutput status = run_program({ARENA_BINARY, "status", file("out")});
+  EXPECT_TRUE(status.text.starts_with("planned 6, missing 4, running 1, about ")) << status.text;
 
   // Again: what waits in the queue stays there; another folder's jobs mean nothing.
   claims.release(units[2].id);
@@ -206,6 +209,20 @@ TEST_F(Submit, RefusalsAreOneLine) {
   EXPECT_ERROR(submit(trainings(1)), "no arrays");
   command("sbatch", "exit 127");
   EXPECT_ERROR(submit(trainings(1)), "no 'sbatch' here");
+}
+
+TEST_F(Submit, BadInputIsOneLineThatNamesTheNearest) {
+  const std::vector<std::pair<std::string, std::string>> cases{{"quik", "did you mean 'quick'"},
+                                                               {"--engine=slrum", "'slurm'"},
+                                                               {"--retry=OMM", "'OOM'"},
+                                                               {"--limit=0", "--limit"},
+                                                               {"--limt=1", "'--limit'"}};
+  for (const auto& [word, part] : cases) {
+    const ProgramOutput output = run_program({ARENA_BINARY, "submit", word, "--dry-run"});
+    EXPECT_EQ(output.exit_code, 2) << word;
+    EXPECT_NE(output.text.find(part), std::string::npos) << output.text;
+    EXPECT_EQ(std::ranges::count(output.text, '\n'), 1) << output.text;
+  }
 }
 
 /// The script of an array, with a program that does by its index: 0 ends well, 1 fails, 2 waits for
