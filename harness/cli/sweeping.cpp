@@ -108,7 +108,11 @@ int plan_and_run(const Preset& preset, const RunArguments& arguments,
              "More: arena table {} --view speed|memory|accuracy|records --format md|tex|csv|json\n",
              result.done, result.skipped, setup.out, result.records.size(), setup.out);
   if (arguments.report) {
-    write_and_name_report(result.records, {setup.out}, setup.out + "/report.html");
+    try {  // what was measured stands in its records, and is good without a page
+      write_and_name_report(result.records, {setup.out}, setup.out + "/report.html");
+    } catch (const Error& error) {
+      fmt::print(stderr, "arena: no report was written: {}\n", error.what());
+    }
   }
   if (result.failures() > 0) {
     fmt::print(stderr, "{} cells failed (arena status {}; run them again with --retry FAILED)\n",
