@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "results/paired.hpp"
+#include "results/published_lra.hpp"
 #include "results/statistics.hpp"
 #include "results/views.hpp"
 
@@ -14,8 +14,6 @@ namespace arena {
 namespace {
 
 constexpr double kPercent = 0.01;
-constexpr std::array<const char*, 6> kLraTasks{"listops", "text",       "retrieval",
-                                               "image",   "pathfinder", "pathx"};
 
 constexpr const char* kMarkNote =
     "Bold or *: best mean of its column. ≈: not to be told from it: the 95 % interval of the "

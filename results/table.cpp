@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/core/check.hpp"
+#include "results/export.hpp"
 #include "results/format.hpp"
 #include "results/paired.hpp"
 #include "results/views.hpp"
@@ -25,7 +26,7 @@ const std::vector<NamedView>& views() {
   static const std::vector<NamedView> all{
       {"summary", summary_view}, {"accuracy", accuracy_view}, {"trainings", trainings_view},
       {"speed", speed_view},     {"timings", timings_view},   {"memory", memory_view},
-      {"records", records_view}};
+      {"lra", lra_view},         {"records", records_view}};
   return all;
 }
 
@@ -180,7 +181,23 @@ Tables make_tables(std::span<const Record> records, const TableRequest& request)
   return tables;
 }
 
+std::vector<std::string> table_formats() {
+  std::vector<std::string> names = format_names();
+  for (std::string& name : export_names()) names.push_back(std::move(name));
+  return names;
+}
+
 std::string table(std::span<const Record> records, const TableRequest& request) {
+  if (std::ranges::count(table_formats(), request.format) == 0) {
+    throw Error(unknown_name("format", request.format, table_formats()));
+  }
+  const std::vector<std::string> exports = export_names();
+  if (std::ranges::count(exports, request.format) > 0) {
+    check(request.view == TableRequest().view && request.sort.empty() && request.columns.empty(),
+          "--format {} holds all timings: it takes --filter, but no --view, --sort or --columns",
+          request.format);
+    return export_timings(chosen(records, request.filter), request.format);
+  }
   return format_tables(make_tables(records, request), request.format);
 }
 

@@ -20,7 +20,7 @@ struct TableRequest {
   std::function<bool(const Record&)> stale{};  // whether a record is of other code than today's
 };
 
-/// summary, accuracy, trainings, speed, timings, memory, records.
+/// summary, accuracy, trainings, speed, timings, memory, lra, records.
 std::vector<std::string> view_names();
 
 /// The table before it is text, with what must be said under it: machine, stale records, too few
@@ -29,7 +29,10 @@ std::vector<std::string> view_names();
 /// record. Throws Error on an unknown view or column, a bad expression, or when no record is left.
 Tables make_tables(std::span<const Record> records, const TableRequest& request);
 
-/// The same as text; throws Error on an unknown format, too.
+/// Formats of tables, then those that timings are exported in.
+std::vector<std::string> table_formats();
+
+/// The same as text, or an export of the timings; throws Error on an unknown format, too.
 std::string table(std::span<const Record> records, const TableRequest& request);
 
 }  // namespace arena

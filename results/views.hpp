@@ -82,6 +82,8 @@ Tables trainings_view(const RecordSet& set);
 Tables speed_view(const RecordSet& set);
 /// One row per variant and length, with all that was measured.
 Tables timings_view(const RecordSet& set);
+/// What was measured beside the published figures of Long Range Arena's tables 1 and 2.
+Tables lra_view(const RecordSet& set);
 Tables memory_view(const RecordSet& set);
 Tables records_view(const RecordSet& set);
 /// Speed, memory and accuracy per variant, for a terminal.

@@ -8,7 +8,6 @@
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/sweep/environment.hpp"
-#include "results/format.hpp"
 #include "results/store.hpp"
 
 namespace arena {
@@ -41,7 +40,7 @@ void add_table(CLI::App& app, Action& action) {
   command->add_option("--view", request.view, fmt::format("{}", fmt::join(view_names(), ", ")))
       ->capture_default_str();
   command
-      ->add_option("--format", request.format, fmt::format("{}", fmt::join(format_names(), ", ")))
+      ->add_option("--format", request.format, fmt::format("{}", fmt::join(table_formats(), ", ")))
       ->capture_default_str();
   command->add_option("--sort", request.sort, "A column; -COLUMN sorts downwards");
   command->add_option("--filter", request.filter,
