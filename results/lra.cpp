@@ -1,6 +1,7 @@
 // The lra view: what was measured here beside what others have published, mechanism by mechanism.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -66,6 +67,28 @@ const SeedGroup* only_group(const std::vector<SeedGroup>& groups, const std::str
   return only;
 }
 
+struct LraOption {
+  std::string_view task, option, value;
+};
+/// What makes a task Long Range Arena's own.
+constexpr std::array<LraOption, 5> kLraOptions{{{"listops", "max_len", "2000"},
+                                                {"text", "max_len", "4096"},
+                                                {"retrieval", "max_len", "4000"},
+                                                {"pathfinder", "size", "32"},
+                                                {"pathfinder", "difficulty", "hard"}}};
+
+/// "max_len=128", where a record is of an easier or shorter task than Long Range Arena's.
+std::string other_setting(const Record& record) {
+  std::vector<std::string> others;
+  for (const LraOption& lra : kLraOptions) {
+    const auto found = record.task_options.find(std::string(lra.option));
+    if (record.task != lra.task || found == record.task_options.end()) continue;
+    const std::string value = option_text(found->second);
+    if (value != lra.value) others.push_back(fmt::format("{}={}", lra.option, value));
+  }
+  return fmt::format("{}", fmt::join(others, ","));
+}
+
 /// Empty where the variant was trained on none of the tasks.
 std::vector<GridCell> accuracy_row(const std::vector<SeedGroup>& groups,
                                    const std::string& mechanism, const std::string& variant) {
@@ -76,9 +99,12 @@ std::vector<GridCell> accuracy_row(const std::vector<SeedGroup>& groups,
     const SeedGroup* const group = only_group(groups, variant, task);
     any = any || group;
     row.push_back(group ? accuracy_cell(*group, &Record::test_accuracy_best) : words("-"));
+    const std::string other = group ? other_setting(*group->records.front()) : "";
     if (group && group->records.front()->partial) row.back().remark = "PARTIAL";
-    const auto values = group ? group->values([](const Record& r) { return r.test_accuracy_best; })
-                              : std::vector<double>{};
+    if (!other.empty()) row.back().remark = other;
+    const auto values = group && other.empty()
+                            ? group->values([](const Record& r) { return r.test_accuracy_best; })
+                            : std::vector<double>{};
     means.push_back(values.empty() ? std::nullopt : std::optional(100 * mean(values)));
   }
   for (const std::size_t count : {std::size_t{5}, std::size_t{6}}) {

@@ -51,5 +51,19 @@ TEST(LraView, PutsWhatWasMeasuredBesideWhatWasPublished) {
   EXPECT_NE(text.find("# Skyformer: Chen et al. 2021"), std::string::npos) << text;
 }
 
+TEST(LraView, AShorterTaskSaysSoAndCountsInNoAverage) {
+  std::vector<Record> all;
+  for (const char* task : {"listops", "text", "retrieval", "image", "pathfinder"}) {
+    all.push_back(training("dense", 0, 0.5));
+    all.back().task = task, all.back().id += task;
+  }
+  all.front().task_options["max_len"] = Index{128};
+  all.back().task_options["difficulty"] = std::string("hard");
+  const std::string text = table(all, {.view = "lra", .format = "csv"});
+  EXPECT_NE(text.find("exact attention,dense,here,50.0,max_len=128,50.0,50.0,50.0,50.0,-,-,-\n"),
+            std::string::npos)
+      << text;
+}
+
 }  // namespace
 }  // namespace arena
