@@ -190,7 +190,7 @@ std::vector<SubmittedJob> submit_to_slurm(const std::vector<Unit>& units, const 
   write_file_atomically(folder + "tables.sh", plan.tables_script);
   jobs.push_back({submit({fmt::format("--dependency=afterany:{}", fmt::join(ids, ":"))},
                          folder + "tables.sh", jobs),
-                  "tables, when the others have ended"});
+                  "tables and report, when the others have ended"});
   return jobs;
 }
 

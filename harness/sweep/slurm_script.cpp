@@ -134,6 +134,7 @@ write() { # FILE and options of arena table: whole or not at all
 }
 "$program" status "$dir"
 write table.md --format md && write records.csv --view records --format csv
+"$program" report "$dir" --out "$dir/report.html"
 )SH";
 
 std::string cell_script(const SlurmSetup& setup, Index batch, const std::string& name, bool timing,

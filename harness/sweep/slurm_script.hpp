@@ -47,8 +47,8 @@ struct SlurmArray {
 std::vector<SlurmArray> slurm_arrays(const std::vector<PlannedUnit>& units, const SlurmSetup& setup,
                                      Index batch, Index max_array_size);
 
-/// Writes the tables once no job of this result folder is left; waits for those that were submitted
-/// again meanwhile.
+/// Writes the tables and the report once no job of this result folder is left; waits for those that
+/// were submitted again meanwhile.
 std::string slurm_tables_script(const SlurmSetup& setup, Index batch);
 
 /// Where the files of a batch are.
