@@ -52,17 +52,6 @@ class Pattern {
   regex_t compiled_{};
 };
 
-std::vector<Record> newest_of_each(std::span<const Record> records) {
-  std::map<std::pair<std::string, std::string>, const Record*> newest;
-  for (const Record& record : records) {
-    const Record*& kept = newest[{record.id, record.kind == "bench" ? record.machine.cpu : ""}];
-    if (!kept || kept->date < record.date) kept = &record;
-  }
-  std::vector<Record> result;
-  for (const auto& [key, record] : newest) result.push_back(*record);
-  return result;
-}
-
 std::string searched_text(const Labels& labels, const Record& record) {
   return fmt::format("{} {} {} {} {}", labels.variant(record), labels.task(record), record.kind,
                      record.kind == "bench" ? labels.shape(record) : "", record.status);

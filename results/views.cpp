@@ -54,6 +54,17 @@ std::string stale_word(const RecordSet& set, const Record& record) {
 
 }  // namespace
 
+std::vector<Record> newest_of_each(std::span<const Record> records) {
+  std::map<std::pair<std::string, std::string>, const Record*> newest;
+  for (const Record& record : records) {
+    const Record*& kept = newest[{record.id, record.kind == "bench" ? record.machine.cpu : ""}];
+    if (!kept || kept->date < record.date) kept = &record;
+  }
+  std::vector<Record> result;
+  for (const auto& [key, record] : newest) result.push_back(*record);
+  return result;
+}
+
 std::vector<double> SeedGroup::values(
     const std::function<std::optional<double>(const Record&)>& of) const {
   std::vector<double> found;

@@ -13,6 +13,9 @@
 
 namespace arena {
 
+/// Of records of one cell (timings: on one machine) the newest.
+std::vector<Record> newest_of_each(std::span<const Record> records);
+
 /// Records with what is needed to print them.
 struct RecordSet {
   std::vector<Record> records;

@@ -21,18 +21,6 @@ struct Section {
   std::string html;
 };
 
-/// Of records with the same id, the newest.
-std::vector<Record> newest(std::span<const Record> records) {
-  std::map<std::string, const Record*> by_id;
-  for (const Record& record : records) {
-    const Record*& kept = by_id[record.id];
-    if (!kept || kept->date < record.date) kept = &record;
-  }
-  std::vector<Record> all;
-  for (const auto& [id, record] : by_id) all.push_back(*record);
-  return all;
-}
-
 /// Distinct texts, joined; "not recorded" where there is none.
 template <class Of>
 std::string distinct(const RecordSet& set, const Of& of) {
@@ -180,7 +168,7 @@ constexpr const char* kHead = R"html(<!DOCTYPE html>
 std::string report_page(std::span<const Record> records, const ReportRequest& request,
                         const std::vector<Drawn>& figures) {
   check(!records.empty(), "no records to make a report of");
-  const std::vector<Record> kept = newest(records);
+  const std::vector<Record> kept = newest_of_each(records);
   const RecordSet set{.records = kept, .labels = Labels(kept), .stale = request.stale};
   const std::vector<Section> sections = sections_of(set, request, figures);
   const auto preset = distinct(set, [](const Record& r) { return r.preset; });
