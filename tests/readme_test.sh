@@ -21,10 +21,12 @@ commands() {
 grep -q '^\./arena sweep  *#' README.md
 grep -q '^\./arena test  *#' README.md
 variant=variants/mean.cpp
+saved=runs/baselines/before
+[ ! -e $saved ] || { echo "README: $saved is somebody's; save it under another name" >&2; exit 1; }
 if [ -e $variant ]; then
   cmp <(file_block $variant) $variant # somebody followed the README: theirs stays
 else
-  trap 'rm -f $variant; rm -rf runs/try runs/mean; ./arena list variants >/dev/null' EXIT
+  trap 'rm -f $variant; rm -rf runs/try runs/mean $saved; ./arena list variants >/dev/null' EXIT
   file_block $variant >$variant
 fi
 [ "$(wc -l <$variant)" -gt 30 ]
