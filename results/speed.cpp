@@ -132,11 +132,9 @@ GridCell break_even_cell(const Series& series) {
   }
   if (ratios.empty()) return words("-");
   const bool ahead = ratios.back() < 0;
-  for (std::size_t i = ratios.size() - 1; i > 0; --i) {
-    if ((ratios[i - 1] < 0) == ahead) continue;
-    const double part = ratios[i - 1] / (ratios[i - 1] - ratios[i]);
-    const double crossing = std::exp(lengths[i - 1] + part * (lengths[i] - lengths[i - 1]));
-    return ahead ? whole(crossing) : words(fmt::format("only up to {:.0f}", crossing));
+  if (const auto crossing = last_crossing(ratios)) {
+    const double length = std::exp(crossing->at(lengths));
+    return ahead ? whole(length) : words(fmt::format("only up to {:.0f}", length));
   }
   if (ahead) return words("always");
   return words(fmt::format("never up to {:.0f}", std::exp(lengths.back())));

@@ -126,4 +126,16 @@ Line fit_line(std::span<const double> x, std::span<const double> y) {
   return line;
 }
 
+double Crossing::at(std::span<const double> values) const {
+  return values[before] + part * (values[before + 1] - values[before]);
+}
+
+std::optional<Crossing> last_crossing(std::span<const double> values) {
+  for (std::size_t i = values.size(); i-- > 1;) {
+    const double front = values[i - 1], back = values[i];
+    if ((front < 0) != (back < 0)) return Crossing{i - 1, front / (front - back)};
+  }
+  return std::nullopt;
+}
+
 }  // namespace arena

@@ -1,6 +1,7 @@
 #pragma once
 // Small statistics on plain lists of numbers. An empty list is an Error.
 
+#include <optional>
 #include <span>
 
 namespace arena {
@@ -35,5 +36,16 @@ struct Line {
 };
 /// Through at least two points, not all of one x.
 Line fit_line(std::span<const double> x, std::span<const double> y);
+
+/// Where the line through the values last changes its sign.
+struct Crossing {
+  std::size_t before = 0;  // the value in front of it; the next one is behind
+  double part = 0;         // of the way from one to the other
+
+  /// On the line through other values at the same places.
+  double at(std::span<const double> values) const;
+};
+/// Absent where all have one sign (0 counts as positive).
+std::optional<Crossing> last_crossing(std::span<const double> values);
 
 }  // namespace arena

@@ -9,6 +9,14 @@
 
 namespace arena {
 
+/// A generator must know so many sequences: then no split is empty, but for a chance of 1e-45.
+inline constexpr double kFewestSequences = 1000;
+
+/// Samples of a split, where a task has no sizes of its own.
+inline Index drawn_size(Split split) {
+  return split == Split::kTrain ? 100'000 : 2000;
+}
+
 /// draw(RandomStream) with the first counter at which the hash of the tokens falls into `split`: a
 /// function of (data seed, split, index).
 template <class Draw>

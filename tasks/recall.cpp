@@ -14,10 +14,6 @@
 namespace arena {
 namespace {
 
-constexpr Index kTrainSize = 100000;
-constexpr Index kEvaluationSize = 2000;
-constexpr double kFewestSequences = 1000;  // then no split is empty, but for a chance of 1e-45
-
 class Recall final : public Task {
  public:
   explicit Recall(const Options& options)
@@ -41,9 +37,7 @@ class Recall final : public Task {
   Index vocab_size() const override { return keys_ + values_ + 1; }
   Index num_classes() const override { return values_; }
   Index max_len() const override { return 2 * pairs_ + gap_ + queries_; }
-  Index size(Split split) const override {
-    return split == Split::kTrain ? kTrainSize : kEvaluationSize;
-  }
+  Index size(Split split) const override { return drawn_size(split); }
 
   Sample sample(Split split, Index index) const override {
     return drawn_sample(data_seed_, split, index,

@@ -19,13 +19,6 @@
 namespace arena {
 namespace {
 
-struct Part {
-  const char* name;
-  Index size;
-};
-constexpr std::array<Part, 3> kParts{
-    {{"training pairs", 147086}, {"validation pairs", 18090}, {"test pairs", 17437}}};
-
 const WantedParts kWanted{
     .task = "retrieval",
     .folders = {"", "aan/", "tsv_data/", "lra_release/tsv_data/",
@@ -38,16 +31,15 @@ class Retrieval final : public Task {
   Retrieval(const TaskSetup& setup, const Options& options)
       : max_len_(options.integer("max_len")), content_hash_(kFnvStart) {
     paths_ = find_parts(setup.data_dir, kWanted);
-    std::array<PartCount, 3> counts;
+    std::array<PartCount, 3> counts{
+        {{"training pairs", 0, 147086}, {"validation pairs", 0, 18090}, {"test pairs", 0, 17437}}};
     std::array<AanFile, 3> files;
-    for (std::size_t p = 0; p < kParts.size(); ++p) {
+    for (std::size_t p = 0; p < counts.size(); ++p) {
       files[p] = read_aan_tsv(paths_[p], max_len_, documents_);
       without_text_ += files[p].without_text;
       cut_ += files[p].cut;
       content_hash_ = fnv1a(fmt::format("{:016x}", files[p].content_hash), content_hash_);
-      counts[p] = {kParts[p].name,
-                   static_cast<Index>(files[p].pairs.size()) + files[p].without_text,
-                   kParts[p].size};
+      counts[p].found = static_cast<Index>(files[p].pairs.size()) + files[p].without_text;
     }
     partial_ = is_subset("retrieval", std::filesystem::path(paths_[0]).parent_path().string(),
                          counts, options.on("partial"));

@@ -26,13 +26,6 @@ namespace {
 constexpr Index kBytes = 256;
 constexpr auto kTags = kPartsOfSpeech.size();
 
-struct Part {
-  const char* name;
-  Index sentences;
-};
-constexpr std::array<Part, 3> kParts{
-    {{"training sentences", 12544}, {"validation sentences", 2001}, {"test sentences", 2077}}};
-
 const WantedParts kWanted{
     .task = "tagging",
     .folders = {"", "pos/", "UD_English-EWT/"},
@@ -114,12 +107,13 @@ class Tagging final : public Task {
   Tagging(const TaskSetup& setup, const Options& options)
       : bytes_(options.text("form") == "bytes"), content_hash_(kFnvStart) {
     paths_ = find_parts(setup.data_dir, kWanted);
-    std::array<PartCount, 3> counts;
-    for (std::size_t p = 0; p < kParts.size(); ++p) {
+    std::array<PartCount, 3> counts{{{"training sentences", 0, 12544},
+                                     {"validation sentences", 0, 2001},
+                                     {"test sentences", 0, 2077}}};
+    for (std::size_t p = 0; p < counts.size(); ++p) {
       parts_[p] = read_conllu(paths_[p]);
       content_hash_ = fnv1a(fmt::format("{:016x}", parts_[p].content_hash), content_hash_);
-      counts[p] = {kParts[p].name, static_cast<Index>(parts_[p].sentences.size()),
-                   kParts[p].sentences};
+      counts[p].found = static_cast<Index>(parts_[p].sentences.size());
       for (const TaggedSentence& sentence : parts_[p].sentences) {
         const Index length = bytes_ ? bytes_of(sentence) : static_cast<Index>(sentence.size());
         max_len_ = std::max(max_len_, length);

@@ -17,10 +17,6 @@
 namespace arena {
 namespace {
 
-constexpr Index kTrainSize = 100000;
-constexpr Index kEvaluationSize = 2000;
-constexpr double kFewestSequences = 1000;  // then no split is empty, but for a chance of 1e-45
-
 class Transduce final : public Task {
  public:
   explicit Transduce(const Options& options)
@@ -44,9 +40,7 @@ class Transduce final : public Task {
   Index vocab_size() const override { return symbols_; }
   Index num_classes() const override { return symbols_ + 1; }
   Index max_len() const override { return max_len_; }
-  Index size(Split split) const override {
-    return split == Split::kTrain ? kTrainSize : kEvaluationSize;
-  }
+  Index size(Split split) const override { return drawn_size(split); }
 
   Sample sample(Split split, Index index) const override {
     return drawn_sample(data_seed_, split, index,

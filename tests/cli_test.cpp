@@ -99,7 +99,13 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   const Outcome dry = run("sweep small.toml --dry-run");
   EXPECT_EQ(std::ranges::count(dry.out, '\n'), 5) << dry.out;
   EXPECT_FALSE(std::filesystem::exists(file("runs")));
-  EXPECT_EQ(std::ranges::count(run("sweep small.toml --commands").out, '\n'), 5);
+  const std::string command = run("sweep small.toml --commands --time-limit 60").out;
+  EXPECT_NE(command.find("' cell --plan '" + file("runs/small/plan.jsonl") + "' --index 0 "),
+            std::string::npos)
+      << command;
+  EXPECT_NE(command.find(" --time-limit 60\n"), std::string::npos) << command;
+  expect_refusal("sweep small.toml --commands --force", "--force excludes --commands");
+  EXPECT_EQ(std::ranges::count(command, '\n'), 5) << command;
 
   const Outcome first = run("sweep small.toml");
   EXPECT_EQ(first.exit_code, 0) << first.err;
@@ -111,10 +117,6 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   EXPECT_EQ(second.out, first.out);
   EXPECT_EQ(run("table runs/small").out, first.out);
   EXPECT_EQ(run("sweep small.toml --commands").out, "");
-  const std::string command = run("sweep small.toml --force --commands").out;
-  EXPECT_NE(command.find("' cell --plan '" + file("runs/small/plan.jsonl") + "' --index 0 "),
-            std::string::npos)
-      << command;
 
   for (const std::string& view : view_names()) {
     for (const char* format : {"text", "md", "tex", "csv", "json", "jsonl"}) {

@@ -118,5 +118,16 @@ TEST(Statistics, RefusesWhatHasNoAnswer) {
   EXPECT_ERROR(fit_line(std::vector<double>{4, 4}, kPair), "of one x");
 }
 
+TEST(Statistics, LastCrossingIsOnTheLine) {
+  const std::vector<double> values{1, -1, 2, 2, -6}, places{0, 10, 20, 30, 70};
+  const auto crossing = last_crossing(values);
+  ASSERT_TRUE(crossing.has_value());
+  EXPECT_EQ(crossing->before, 3U);
+  EXPECT_DOUBLE_EQ(crossing->at(places), 40);
+  EXPECT_FALSE(last_crossing(std::vector<double>{0, 1}).has_value());
+  EXPECT_FALSE(last_crossing(std::vector<double>{-1}).has_value());
+  EXPECT_FALSE(last_crossing({}).has_value());
+}
+
 }  // namespace
 }  // namespace arena

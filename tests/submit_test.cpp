@@ -69,6 +69,7 @@ class Submit : public testing::Test {
     setup_.out = file("out");
     setup_.program = file("bin/arena");
     setup_.data_dir = "/data";
+    setup_.threads = 1;
   }
   ~Submit() override { ::setenv("PATH", path_.c_str(), 1); }
 

@@ -7,20 +7,19 @@
 
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/cli/sweeping.hpp"
 #include "harness/core/check.hpp"
 #include "harness/sweep/child.hpp"
 #include "harness/sweep/stop.hpp"
 #include "harness/sweep/sweep.hpp"
-#include "tasks/format/data_folder.hpp"
 
 namespace arena {
 namespace {
 
-struct CellArguments {
-  std::string plan, data_dir = default_data_dir(), checkpoint, memory_limit, retry;
-  Index index = 0, threads = 0;
-  double time_limit = 0;
-  bool inside = false, keep_stale = false;
+struct CellArguments : UnitArguments {
+  std::string plan, checkpoint;
+  Index index = 0;
+  bool inside = false;
 };
 
 Unit planned_unit(const CellArguments& arguments) {
@@ -59,14 +58,7 @@ int run_cell(const CellArguments& arguments) {
   if (arguments.inside) return run_inside(arguments);
   const Unit unit = planned_unit(arguments);
   const std::string dir = std::filesystem::path(arguments.plan).parent_path().string();
-  const SweepSetup setup{.out = dir.empty() ? "." : dir,
-                         .data_dir = arguments.data_dir,
-                         .threads = arguments.threads,
-                         .time_limit_s = arguments.time_limit,
-                         .memory_limit = parse_bytes(arguments.memory_limit),
-                         .retry = parse_list(arguments.retry),
-                         .keep_stale = arguments.keep_stale};
-  const SweepResult result = run_sweep({unit}, setup);
+  const SweepResult result = run_sweep({unit}, sweep_setup(arguments, dir.empty() ? "." : dir));
   if (result.stopped) return kStoppedExitCode;
   return result.skipped == 0 && result.failures() > 0 ? 1 : 0;
 }
@@ -81,12 +73,7 @@ void add_cell(CLI::App& app, Action& action) {
   command->add_option("--plan", a.plan, "DIR/plan.jsonl of a sweep")->required();
   command->add_option("--index", a.index, "Which line, from 0")->required();
   command->add_option("--threads", a.threads, "Threads of a training; 0: all of this machine");
-  command->add_option("--data-dir", a.data_dir, "Where data sets are (ARENA_DATA)")
-      ->capture_default_str();
-  command->add_option("--time-limit", a.time_limit, "Seconds after which it becomes TIMEOUT");
-  command->add_option("--memory-limit", a.memory_limit, "Bytes (512M, 2G), more becomes OOM");
-  command->add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");
-  command->add_flag("--keep-stale", a.keep_stale, "Let records of other code stand");
+  add_unit_options(*command, a);
   command->add_option("--checkpoint", a.checkpoint)->group("");
   command->add_flag("--inside", a.inside)->group("");
   command->footer(

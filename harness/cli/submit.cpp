@@ -5,12 +5,12 @@
 
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/cli/sweeping.hpp"
 #include "harness/core/check.hpp"
 #include "harness/sweep/plan.hpp"
 #include "harness/sweep/program.hpp"
 #include "harness/sweep/slurm.hpp"
 #include "harness/sweep/sweep.hpp"
-#include "tasks/format/data_folder.hpp"
 
 namespace arena {
 namespace {
@@ -18,16 +18,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMost = 1'000'000;
-constexpr int kMostThreads = 4096;
-constexpr double kMostSeconds = 1e9;
 
-struct SubmitArguments {
-  std::string preset = "quick", engine = "slurm", data_dir = default_data_dir(), out, retry,
-              memory_limit;
+struct SubmitArguments : UnitArguments {
+  std::string preset = "quick", engine = "slurm", out;
   std::vector<std::string> sbatch_words;
-  Index limit = 0, cells_per_job = 1, threads = 1;
-  double time_limit = 0;
-  bool keep_stale = false, dry_run = false;
+  Index limit = 0, cells_per_job = 1;
+  bool dry_run = false;
 };
 
 std::string absolute(const std::string& path) {
@@ -65,19 +61,13 @@ int submit(SubmitArguments arguments) {
     throw Error(unknown_name("engine", arguments.engine, engines));
   }
   const Preset preset = find_preset(arguments.preset);
-  const SlurmSetup setup{
-      .program = own_program(),
-      .out = absolute(arguments.out.empty() ? "runs/" + preset.name : arguments.out),
-      .data_dir = absolute(arguments.data_dir),
-      .limit = arguments.limit,
-      .cells_per_job = arguments.cells_per_job,
-      .threads = arguments.threads,
-      .time_limit_s = arguments.time_limit,
-      .memory_limit = parse_bytes(arguments.memory_limit),
-      .retry = parse_list(arguments.retry),
-      .keep_stale = arguments.keep_stale,
-      .sbatch_words = arguments.sbatch_words};
-  check_statuses(setup.retry);
+  SlurmSetup setup{sweep_setup(
+      arguments, absolute(arguments.out.empty() ? "runs/" + preset.name : arguments.out))};
+  setup.data_dir = absolute(setup.data_dir);
+  setup.program = own_program();
+  setup.limit = arguments.limit;
+  setup.cells_per_job = arguments.cells_per_job;
+  setup.sbatch_words = arguments.sbatch_words;
   const std::vector<Unit> units = plan_units(preset, setup.data_dir);
   SlurmPlan plan;
   if (arguments.dry_run) {
@@ -102,6 +92,7 @@ void add_submit(CLI::App& app, Action& action) {
       app.add_subcommand("submit", "Run a sweep on a cluster: arrays of the missing units");
   const auto arguments = std::make_shared<SubmitArguments>();
   SubmitArguments& a = *arguments;
+  a.threads = 1;
   command->add_option("PRESET", a.preset, "A preset (arena list presets) or FILE.toml")
       ->capture_default_str();
   command->add_option("--engine", a.engine, "slurm")->capture_default_str();
@@ -113,14 +104,7 @@ void add_submit(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, kMostThreads))
       ->capture_default_str();
   command->add_option("--out", a.out, "Result folder, seen by all nodes");
-  command->add_option("--data-dir", a.data_dir, "Where data sets are (ARENA_DATA)")
-      ->capture_default_str();
-  command->add_option("--time-limit", a.time_limit, "Seconds of one unit; beyond: TIMEOUT")
-      ->check(CLI::Range(0.001, kMostSeconds));
-  command->add_option("--memory-limit", a.memory_limit,
-                      "Bytes of one unit (512M, 2G); beyond: OOM");
-  command->add_option("--retry", a.retry, "Statuses to run again: OOM, TIMEOUT, ... or FAILED");
-  command->add_flag("--keep-stale", a.keep_stale, "Let records made by other code stand");
+  add_unit_options(*command, a);
   command->add_flag("--dry-run", a.dry_run, "Only print the scripts");
   command->add_option("SBATCH", a.sbatch_words, "Behind --: further options of every job");
   command->footer(

@@ -38,8 +38,10 @@ void add_sweep(CLI::App& app, Action& action) {
   command->add_option("--tasks", a.tasks, "Only these, or others");
   command->add_option("--lengths", a.lengths, "Lengths of timings: 256,1024 or 256:4096:x2");
   add_run_options(*command, a.run);
-  command->add_flag("--commands", a.run.commands,
-                    "Only write the plan, and print a command for each missing unit");
+  command
+      ->add_flag("--commands", a.run.commands,
+                 "Only write the plan, and print a command for each missing unit")
+      ->excludes("--force");
   command->footer(
       "What is done already is not run again; a sweep may be killed at any time and run again.\n"
       "Examples:\n  arena sweep\n  arena sweep quick --variants dense,local[window=4] --seeds "

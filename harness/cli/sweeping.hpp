@@ -1,20 +1,34 @@
 #pragma once
-// What `sweep` and `train` have in common: options of a run, and its end.
+// What commands that run units have in common: their options, and the end of a run.
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "harness/sweep/preset.hpp"
 #include "harness/sweep/sweep.hpp"
+#include "tasks/format/data_folder.hpp"
 
 namespace arena {
 
-/// Options that both commands take.
-struct RunArguments {
-  std::string out, data_dir, memory_limit, retry, seeds;
-  Index jobs = 1, threads = 0;
+constexpr int kMostThreads = 4096;
+
+/// How units are run, whoever runs them.
+struct UnitArguments {
+  std::string data_dir = default_data_dir(), memory_limit, retry;
+  Index threads = 0;
   double time_limit = 0;
-  bool keep_stale = false, force = false, dry_run = false, commands = false;
+  bool keep_stale = false;
+};
+/// All options of these but --threads.
+void add_unit_options(CLI::App& command, UnitArguments& arguments);
+/// Throws Error on texts that cannot be read.
+SweepSetup sweep_setup(const UnitArguments& arguments, const std::string& out);
+
+/// What `sweep` and `train` take.
+struct RunArguments : UnitArguments {
+  std::string out, seeds;
+  Index jobs = 1;
+  bool force = false, dry_run = false, commands = false;
   bool report = false;  // ends by writing OUT/report.html
 };
 void add_run_options(CLI::App& command, RunArguments& arguments);

@@ -145,11 +145,10 @@ SlurmPlan plan_for_slurm(const std::vector<Unit>& units, const SlurmSetup& setup
   const Store store(setup.out);
   const std::vector<Index> places = store.places_of(lines_for(units));
   const std::set<std::string> under_way = units_under_way(setup.out);
-  const SweepSetup sweep{.retry = setup.retry, .keep_stale = setup.keep_stale};
   SlurmPlan plan{.batch = next_batch(setup.out)};
   std::vector<PlannedUnit> missing;
   for (std::size_t i = 0; i < units.size(); ++i) {
-    if (need_of(units[i], store, sweep) == Need::kNothing) {
+    if (need_of(units[i], store, setup) == Need::kNothing) {
       ++plan.done;
     } else if (under_way.contains(units[i].id)) {
       ++plan.under_way;

@@ -64,15 +64,6 @@ std::string head(const SlurmSetup& setup, Index batch, const std::string& name,
       user_directives(setup.sbatch_words));
 }
 
-std::string cell_options(const SlurmSetup& setup) {
-  std::string text = " --data-dir " + shell_word(setup.data_dir);
-  if (setup.time_limit_s > 0) text += fmt::format(" --time-limit {:g}", setup.time_limit_s);
-  if (setup.memory_limit > 0) text += fmt::format(" --memory-limit {}", setup.memory_limit);
-  if (!setup.retry.empty()) text += fmt::format(" --retry {}", fmt::join(setup.retry, ","));
-  if (setup.keep_stale) text += " --keep-stale";
-  return text;
-}
-
 /// Behind the head and the variables. $1 is the number of units of its line that are done.
 constexpr const char* kCellScript = R"SH(
 # Task N runs the units of line N + 1 of the list, each PLACE:ID, but those that are done ($1).

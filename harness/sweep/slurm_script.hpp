@@ -6,21 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "harness/sweep/unit.hpp"
+#include "harness/sweep/sweep.hpp"
 
 namespace arena {
 
-struct SlurmSetup {
-  std::string program{};   // what the jobs run: this binary, or the launcher of an installed tree
-  std::string out{};       // result folder, absolute
-  std::string data_dir{};  // absolute
-  Index limit = 0;         // tasks of trainings at once, and of timings; 0: as many as there are
+/// A sweep whose result folder and data folder are absolute; `threads` are the cores of a training.
+struct SlurmSetup : SweepSetup {
+  std::string program{};  // what the jobs run: this binary, or the launcher of an installed tree
+  Index limit = 0;        // tasks of trainings at once, and of timings; 0: as many as there are
   Index cells_per_job = 1;
-  Index threads = 1;                        // cores of a training
-  double time_limit_s = 0;                  // of one unit; 0: none
-  Index memory_limit = 0;                   // bytes of one unit; 0: none
-  std::vector<std::string> retry{};         // as in SweepSetup
-  bool keep_stale = false;                  // as in SweepSetup
   std::vector<std::string> sbatch_words{};  // further options of every job
 };
 

@@ -1,11 +1,15 @@
 #include "harness/sweep/sweep.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 
 #include "harness/core/check.hpp"
 #include "harness/sweep/cell.hpp"
 #include "harness/sweep/environment.hpp"
+#include "harness/sweep/program.hpp"
 #include "harness/sweep/runner.hpp"
 
 namespace arena {
@@ -46,6 +50,15 @@ Need need_of(const Unit& unit, const Store& store, const SweepSetup& setup) {
     group = record->group;
   }
   return need;
+}
+
+std::string cell_options(const SweepSetup& setup) {
+  std::string text = " --data-dir " + shell_word(setup.data_dir);
+  if (setup.time_limit_s > 0) text += fmt::format(" --time-limit {:g}", setup.time_limit_s);
+  if (setup.memory_limit > 0) text += fmt::format(" --memory-limit {}", setup.memory_limit);
+  if (!setup.retry.empty()) text += fmt::format(" --retry {}", fmt::join(setup.retry, ","));
+  if (setup.keep_stale) text += " --keep-stale";
+  return text;
 }
 
 void check_statuses(const std::vector<std::string>& statuses) {

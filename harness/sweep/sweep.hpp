@@ -21,6 +21,9 @@ struct SweepSetup {
   bool force = false;  // run everything anew, without checkpoints
 };
 
+/// What of it `arena cell` is told, but the threads: " --data-dir D --time-limit 60", for a shell.
+std::string cell_options(const SweepSetup& setup);
+
 /// What is to be done with a unit.
 enum class Need {
   kNothing,  // its records stand

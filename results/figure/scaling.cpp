@@ -96,26 +96,20 @@ Guide growth(const std::string& name, double power, const std::vector<Index>& le
 /// length, on the line from mark to mark.
 std::optional<Mark> break_even(const RecordSet& set, const Shape& shape,
                                const std::string& variant) {
-  std::vector<std::array<double, 3>> both;  // logarithms: length, time, time over exact time
+  std::vector<double> lengths, times, ratios;  // logarithms; ratios: time over exact time
   for (const TimeGroup& group : shape) {
     const Record* const record = record_of(set, group, variant);
     const auto speed_up = record ? group.speed_up(*record, kExact) : std::nullopt;
     if (!speed_up || group.baseline_of(*record, kExact) == record) continue;
-    both.push_back({std::log(static_cast<double>(group.length)),
-                    std::log(*record->time_ns_median / kMillisecond), -std::log(*speed_up)});
+    lengths.push_back(std::log(static_cast<double>(group.length)));
+    times.push_back(std::log(*record->time_ns_median / kMillisecond));
+    ratios.push_back(-std::log(*speed_up));
   }
-  if (both.empty() || both.back()[2] >= 0) return std::nullopt;
-  for (std::size_t i = both.size() - 1; i > 0; --i) {
-    if (both[i - 1][2] < 0) continue;
-    const double part = both[i - 1][2] / (both[i - 1][2] - both[i][2]);
-    const auto between = [&](std::size_t k) {
-      return std::exp(both[i - 1][k] + part * (both[i][k] - both[i - 1][k]));
-    };
-    Mark ring{.x = between(0), .y = between(1)};
-    ring.words = fmt::format("{}\nbeats {} from length {:.0f} on", variant, kExact, ring.x);
-    return ring;
-  }
-  return std::nullopt;
+  const auto crossing = last_crossing(ratios);
+  if (!crossing || ratios.back() >= 0) return std::nullopt;
+  Mark ring{.x = std::exp(crossing->at(lengths)), .y = std::exp(crossing->at(times))};
+  ring.words = fmt::format("{}\nbeats {} from length {:.0f} on", variant, kExact, ring.x);
+  return ring;
 }
 
 std::vector<Mark> break_even_rings(const RecordSet& set, const Shape& shape) {
