@@ -8,12 +8,11 @@
 #include "results/paired.hpp"
 #include "results/published_lra.hpp"
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 #include "results/views.hpp"
 
 namespace arena {
 namespace {
-
-constexpr double kPercent = 0.01;
 
 constexpr const char* kMarkNote =
     "Bold or *: best mean of its column. ≈: not to be told from it: the 95 % interval of the "

@@ -6,13 +6,10 @@
 #include <map>
 
 #include "results/compare.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
-
-constexpr double kMillisecond = 1e6;
-constexpr double kMebibyte = 1 << 20;
-constexpr double kPercent = 0.01;
 
 /// "ms", "MiB" or "%", and how many of a record's units that is.
 std::pair<const char*, double> unit_of(const std::string& measure) {

@@ -13,17 +13,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string with_options(const std::string& name, const OptionValues& options) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : options) parts.push_back(key + "=" + option_text(value));
-  return parts.empty() ? name : fmt::format("{}[{}]", name, fmt::join(parts, ","));
-}
-
 /// "kernel/forward/1024/linformer[rank=64]/8x64", and what is not 1 or "no".
 std::string timing_name(const Record& r) {
   std::string name = fmt::format("{}/{}/{}/{}/{}x{}", r.scope, r.pass, r.length,
-                                 with_options(r.variant, r.options), r.heads, r.head_dim);
-  if (!r.task.empty()) name += "/" + with_options(r.task, r.task_options);
+                                 named_text(r.variant, r.options), r.heads, r.head_dim);
+  if (!r.task.empty()) name += "/" + named_text(r.task, r.task_options);
   if (r.causal) name += "/causal";
   if (r.batch > 1) name += fmt::format("/batch_{}", r.batch);
   if (r.threads > 1) name += fmt::format("/threads_{}", r.threads);

@@ -224,6 +224,15 @@ class Reader {
 
 }  // namespace
 
+std::string named_text(const std::string& name, const OptionValues& options) {
+  std::string text;
+  for (const auto& [key, value] : options) {
+    const std::string shown = option_text(value);
+    if (!shown.empty()) text += fmt::format("{}{}={}", text.empty() ? "[" : ",", key, shown);
+  }
+  return text.empty() ? name : name + text + "]";
+}
+
 std::string to_json(const Record& record) {
   OrderedJson json;
   visit_fields(record, [&](const char* name, const auto& member) {

@@ -12,6 +12,8 @@
 namespace arena {
 
 using OptionValues = std::map<std::string, OptionValue, std::less<>>;
+/// "linformer[rank=64]", which parse_named reads back; a value that is an empty text is left out.
+std::string named_text(const std::string& name, const OptionValues& options);
 
 struct MachineInfo {
   std::string cpu;

@@ -8,15 +8,13 @@
 #include <cmath>
 
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 #include "results/views.hpp"
 #include "results/working_set.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kPercent = 0.01;
-constexpr double kMillisecond = 1e6;
-constexpr double kMebibyte = 1 << 20;
 constexpr double kSlopeTolerance = 0.1;  // of a time that grows as the flops do
 constexpr double kConfidence = 0.95;
 constexpr const char* kBaseline = "blocked";

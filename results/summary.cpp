@@ -5,13 +5,11 @@
 
 #include <algorithm>
 
+#include "results/units.hpp"
 #include "results/views.hpp"
 
 namespace arena {
 namespace {
-
-constexpr double kMillisecond = 1e6;
-constexpr double kMebibyte = 1 << 20;
 
 Grid speed_grid(const RecordSet& set, const Shape& shape) {
   const TimeGroup& longest = shape.back();

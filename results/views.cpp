@@ -7,13 +7,11 @@
 #include <tuple>
 
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kPercent = 0.01;
-constexpr double kMillisecond = 1e6;
-constexpr double kMebibyte = 1 << 20;
 constexpr double kGiga = 1e9;
 
 /// "1 of 3 CRASHED", "2 of 2 NOT_LEARNED"; "" when all are OK.

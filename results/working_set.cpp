@@ -6,11 +6,12 @@
 #include <sstream>
 #include <vector>
 
+#include "results/units.hpp"
+
 namespace arena {
 namespace {
 
 constexpr double kKibibyte = 1024;
-constexpr double kMebibyte = kKibibyte * kKibibyte;
 
 struct Cache {
   std::string name;

@@ -100,7 +100,7 @@ TEST_F(Cli, SweepsResumesAndTabulates) {
   EXPECT_EQ(std::ranges::count(dry.out, '\n'), 5) << dry.out;
   EXPECT_FALSE(std::filesystem::exists(file("runs")));
   const std::string command = run("sweep small.toml --commands --time-limit 60").out;
-  EXPECT_NE(command.find("' cell --plan '" + file("runs/small/plan.jsonl") + "' --index 0 "),
+  EXPECT_NE(command.find(" cell --plan " + file("runs/small/plan.jsonl") + " --index 0 "),
             std::string::npos)
       << command;
   EXPECT_NE(command.find(" --time-limit 60\n"), std::string::npos) << command;

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <thread>
 
+#include "harness/core/shell.hpp"
 #include "harness/sweep/cell.hpp"
 #include "harness/sweep/claim.hpp"
 #include "harness/sweep/program.hpp"

@@ -12,6 +12,7 @@
 #include "results/compare.hpp"
 #include "results/format.hpp"
 #include "results/store.hpp"
+#include "results/units.hpp"
 #include "tasks/format/data_folder.hpp"
 #include "tasks/task.hpp"
 
@@ -26,15 +27,6 @@ OptionTexts texts_of(const OptionValues& values) {
   OptionTexts texts;
   for (const auto& [name, value] : values) texts[name] = option_text(value);
   return texts;
-}
-
-/// "listops[max_len=512,...]": options that are an empty text are left at their default.
-std::string task_text(const Record& record) {
-  std::vector<std::string> parts;
-  for (const auto& [name, text] : texts_of(record.task_options)) {
-    if (!text.empty()) parts.push_back(name + "=" + text);
-  }
-  return parts.empty() ? record.task : fmt::format("{}[{}]", record.task, fmt::join(parts, ","));
 }
 
 /// The unit that has this cell alone; values that this build does not know are an Error.
@@ -52,7 +44,7 @@ Unit unit_of(const Record& record, const std::string& data_dir) {
                   .batch = record.batch,
                   .causal = record.causal,
                   .threads = record.threads,
-                  .task = record.task.empty() ? "" : task_text(record)};
+                  .task = record.task.empty() ? "" : named_text(record.task, record.task_options)};
     constexpr std::size_t kUsualRepetitions = 9;  // of a cell that failed
     unit.repetitions =
         static_cast<Index>(record.time_ns.empty() ? kUsualRepetitions : record.time_ns.size());
@@ -129,16 +121,16 @@ Tables number_tables(const Record& before, const Record& now) {
     grid.rows.push_back(
         {words(what), number(before.*member, per_unit), number(now.*member, per_unit)});
   };
-  add("time, ms", &Record::time_ns_median, 1e6);
-  add("spread (MAD), ms", &Record::time_ns_mad, 1e6);
-  add("first call, ms", &Record::time_ns_cold, 1e6);
-  add("test accuracy, %", &Record::test_accuracy_best, 0.01);
-  add("test accuracy of the last step, %", &Record::test_accuracy_last, 0.01);
-  add("validation accuracy, %", &Record::validation_accuracy_best, 0.01);
+  add("time, ms", &Record::time_ns_median, kMillisecond);
+  add("spread (MAD), ms", &Record::time_ns_mad, kMillisecond);
+  add("first call, ms", &Record::time_ns_cold, kMillisecond);
+  add("test accuracy, %", &Record::test_accuracy_best, kPercent);
+  add("test accuracy of the last step, %", &Record::test_accuracy_last, kPercent);
+  add("validation accuracy, %", &Record::validation_accuracy_best, kPercent);
   add("tokens per second", &Record::tokens_per_s, 1);
   add("seconds", &Record::wall_s, 1);
-  add("workspace, MiB", &Record::workspace_bytes, 1 << 20);
-  add("process peak, MiB", &Record::rss_peak_bytes, 1 << 20);
+  add("workspace, MiB", &Record::workspace_bytes, kMebibyte);
+  add("process peak, MiB", &Record::rss_peak_bytes, kMebibyte);
   add("error against the oracle", &Record::max_error, 1);
   Tables tables{.grids = {std::move(grid)}, .notes = {}};
   if (!before.correct.empty() && !now.correct.empty()) {

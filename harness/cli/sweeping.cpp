@@ -7,6 +7,7 @@
 #include "harness/cli/arguments.hpp"
 #include "harness/cli/reporting.hpp"
 #include "harness/core/check.hpp"
+#include "harness/core/shell.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/plan.hpp"
 #include "harness/sweep/program.hpp"

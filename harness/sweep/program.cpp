@@ -10,14 +10,9 @@
 #include <filesystem>
 
 #include "harness/core/check.hpp"
+#include "harness/core/shell.hpp"
 
 namespace arena {
-
-std::string shell_word(const std::string& text) {
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
-}
 
 ProgramOutput run_program(const std::vector<std::string>& words) {
   std::string command = "exec";

@@ -14,9 +14,6 @@ struct ProgramOutput {
 /// Runs the program (looked for in PATH) and waits for its end.
 ProgramOutput run_program(const std::vector<std::string>& words);
 
-/// The text as one word of a shell.
-std::string shell_word(const std::string& text);
-
 /// What starts this program again, on this machine or another that sees its files: the launcher of
 /// an installed tree, which picks the build for its machine, or this very file.
 std::string own_program();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "harness/core/check.hpp"
+#include "harness/core/shell.hpp"
 #include "harness/sweep/program.hpp"
 
 namespace arena {

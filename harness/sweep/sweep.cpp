@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "harness/core/check.hpp"
+#include "harness/core/shell.hpp"
 #include "harness/sweep/cell.hpp"
 #include "harness/sweep/environment.hpp"
 #include "harness/sweep/program.hpp"

@@ -7,11 +7,10 @@
 
 #include "results/figure/figure.hpp"
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
-
-constexpr double kPercent = 0.01;
 
 /// All seeds at one step of training.
 struct Moment {

@@ -8,13 +8,11 @@
 
 #include "results/figure/figure.hpp"
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kMillisecond = 1e6;
-constexpr double kMebibyte = 1 << 20;
-constexpr const char* kExact = "blocked";
 constexpr double kGuideRoom = 1.5;  // as a factor: guides start below the lowest mark
 
 /// What one figure shows of a record; nothing where the record has no such number.

@@ -8,12 +8,11 @@
 
 #include "results/figure/figure.hpp"
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kPercent = 0.01;
-constexpr double kMebibyte = 1 << 20;
 constexpr double kMargin = 0.15;             // of an axis: room for bubbles
 constexpr std::size_t kFewestToAverage = 3;  // variants
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/core/shell.hpp"
 #include "results/report/parts.hpp"
 
 namespace arena {
@@ -13,33 +14,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A word for a shell, in quotes where it needs them.
-std::string shell_word(const std::string& text) {
-  const auto plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::string_view("-_./=:,+").find(c) != std::string_view::npos;
-  };
-  if (!text.empty() && std::ranges::all_of(text, plain)) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
-/// "linformer[rank=64]" with every option that has a value.
-std::string in_full(const std::string& name, const OptionValues& options) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : options) {
-    const std::string text = option_text(value);
-    if (!text.empty()) parts.push_back(key + "=" + text);
-  }
-  return parts.empty() ? name : fmt::format("{}[{}]", name, fmt::join(parts, ","));
-}
-
 std::string training_command(const Record& record) {
   std::string command =
       fmt::format("./arena train --task {} --variant {} --seeds {}",
-                  shell_word(in_full(record.task, record.task_options)),
-                  shell_word(in_full(record.variant, record.options)), record.seed);
+                  shell_word(named_text(record.task, record.task_options)),
+                  shell_word(named_text(record.variant, record.options)), record.seed);
   for (const auto& [key, value] : record.settings) {
     command += " --set " + shell_word(fmt::format("{}={}", key, option_text(value)));
   }
@@ -63,7 +42,7 @@ std::string timing_command(const RecordSet& set, const Record& record) {
     }
     const std::string peer = peer_library(other);
     if (peer.empty()) {
-      variants.push_back(in_full(other.variant, other.options));
+      variants.push_back(named_text(other.variant, other.options));
     } else if (std::ranges::count(peers, peer) == 0) {
       peers.push_back(peer);
     }
@@ -74,7 +53,7 @@ std::string timing_command(const RecordSet& set, const Record& record) {
   if (record.task.empty()) {
     command += fmt::format(" --lengths {}", record.length);
   } else {
-    command += " --task " + shell_word(in_full(record.task, record.task_options));
+    command += " --task " + shell_word(named_text(record.task, record.task_options));
   }
   command += fmt::format(" --heads {} --head-dim {} --batch {} --threads {}", record.heads,
                          record.head_dim, record.batch, record.threads);

@@ -6,16 +6,15 @@
 #include <algorithm>
 #include <set>
 
+#include "results/paired.hpp"
 #include "results/report/parts.hpp"
 #include "results/statistics.hpp"
+#include "results/units.hpp"
 
 namespace arena {
 namespace {
 
-constexpr double kPercent = 0.01;
-constexpr const char* kExact = "blocked";
 constexpr std::size_t kMostTasks = 3;
-constexpr std::size_t kSeedsForClaims = 5;
 constexpr double kNoisy = 0.05;  // of a median
 
 /// The shape that speaks first: a kernel's forward pass where there is one.
@@ -39,7 +38,7 @@ std::string speed_finding(const RecordSet& set, const Shape& shape) {
   const auto times = longest.speed_up(*best, kExact);
   if (!times || best->variant == kExact) {
     return fmt::format("At length {}, {} is the fastest of {}: {} ms ({}).", longest.length, name,
-                       longest.records.size(), number(best->time_ns_median, 1e6).text,
+                       longest.records.size(), number(best->time_ns_median, kMillisecond).text,
                        longest.shape);
   }
   std::string text = fmt::format("At length {}, {} is {} times as fast as exact attention ({})",
@@ -127,8 +126,10 @@ std::vector<std::string> warnings(const RecordSet& set) {
   if (count_distinct(set, [](const Record& r) { return r.machine.cpu; }) > 1) {
     all.emplace_back("Records of several machines: their times do not compare.");
   }
-  std::size_t fewest = kSeedsForClaims;
-  for (const SeedGroup& group : seed_groups(set)) fewest = std::min(fewest, group.records.size());
+  Index fewest = kSeedsForClaims;
+  for (const SeedGroup& group : seed_groups(set)) {
+    fewest = std::min(fewest, static_cast<Index>(group.records.size()));
+  }
   if (fewest < kSeedsForClaims) {
     all.push_back(
         fmt::format("{} seed{} per cell at least: with fewer than {}, nothing is claimed "
