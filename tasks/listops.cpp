@@ -88,10 +88,10 @@ class Listops final : public Task {
       : max_len_(options.integer("max_len")),
         min_len_(options.integer("min_len") > 0 ? options.integer("min_len") : max_len_ / 4),
         data_seed_(options.integer("data_seed")) {
-    check(std::max(min_len_ + 1, kShortest) < max_len_,
-          "listops: no length lies strictly between min_len={} and max_len={} (the shortest "
-          "expression has {} tokens)",
-          min_len_, max_len_, kShortest);
+    check_fit(std::max(min_len_ + 1, kShortest) < max_len_,
+              "listops: no length lies strictly between min_len={} and max_len={} (the shortest "
+              "expression has {} tokens)",
+              min_len_, max_len_, kShortest);
     path_ = options.text("test_file");
     if (path_.empty()) return;
     file_ = read_listops_tsv(path_, max_len_);

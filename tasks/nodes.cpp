@@ -106,9 +106,9 @@ void Nodes::plant(const Options& options) {
                                 .outside = options.real("outside"),
                                 .clue = options.real("clue"),
                                 .feature_dim = vectors ? options.integer("feature_dim") : 0};
-  check(wanted.nodes >= 4 * wanted.classes,
-        "nodes: nodes={} is less than 4 for each of classes={}; each split needs some of each",
-        wanted.nodes, wanted.classes);
+  check_fit(wanted.nodes >= 4 * wanted.classes,
+            "nodes: nodes={} is less than 4 for each of classes={}; each split needs some of each",
+            wanted.nodes, wanted.classes);
   const RandomKey key =
       RandomKey(static_cast<std::uint64_t>(options.integer("data_seed"))).fold(Purpose::kData);
   const Matrix centres = clue_centres(wanted, key.fold("centres"));
@@ -210,9 +210,9 @@ std::string Nodes::describe(const Sample& sample) const {
 void check_options(const std::vector<OptionSpec>& specs, const Options& options) {
   for (const OptionSpec& spec : specs) {
     const bool common = spec.name == "graph" || spec.name == "partial";
-    check(common || options.value(spec.name) == spec.fallback,
-          "nodes: option {} is for graph={}, not for graph={}", spec.name, Nodes::kPlanted,
-          options.text("graph"));
+    check_fit(common || options.value(spec.name) == spec.fallback,
+              "nodes: option {} is for graph={}, not for graph={}", spec.name, Nodes::kPlanted,
+              options.text("graph"));
   }
 }
 

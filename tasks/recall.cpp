@@ -24,13 +24,16 @@ class Recall final : public Task {
         gap_(options.integer("gap")),
         queries_(options.integer("queries") > 0 ? options.integer("queries") : pairs_),
         data_seed_(options.integer("data_seed")) {
-    check(pairs_ <= keys_, "recall: pairs={} is more than keys={}; keys of a sequence differ",
-          pairs_, keys_);
-    check(min_pairs_ <= pairs_, "recall: min_pairs={} is more than pairs={}", min_pairs_, pairs_);
-    check(queries_ <= pairs_, "recall: queries={} is more than pairs={}; each pair is asked once",
-          queries_, pairs_);
-    check(enough_sequences(), "recall: fewer than {} different sequences, too few for three splits",
-          kFewestSequences);
+    check_fit(pairs_ <= keys_, "recall: pairs={} is more than keys={}; keys of a sequence differ",
+              pairs_, keys_);
+    check_fit(min_pairs_ <= pairs_, "recall: min_pairs={} is more than pairs={}", min_pairs_,
+              pairs_);
+    check_fit(queries_ <= pairs_,
+              "recall: queries={} is more than pairs={}; each pair is asked once", queries_,
+              pairs_);
+    check_fit(enough_sequences(),
+              "recall: fewer than {} different sequences, too few for three splits",
+              kFewestSequences);
   }
 
   Answer answer() const override { return Answer::kPositionLabels; }

@@ -25,15 +25,15 @@ class Transduce final : public Task {
         symbols_(options.integer("symbols")),
         data_seed_(options.integer("data_seed")),
         kind_(options.text("kind")) {
-    check(min_len_ <= max_len_, "transduce: min_len={} is more than max_len={}", min_len_,
-          max_len_);
+    check_fit(min_len_ <= max_len_, "transduce: min_len={} is more than max_len={}", min_len_,
+              max_len_);
     double sequences = 1;
     for (Index i = 0; i < max_len_ && sequences < kFewestSequences; ++i) {
       sequences *= static_cast<double>(symbols_);
     }
-    check(sequences >= kFewestSequences,
-          "transduce: fewer than {} different sequences, too few for three splits",
-          kFewestSequences);
+    check_fit(sequences >= kFewestSequences,
+              "transduce: fewer than {} different sequences, too few for three splits",
+              kFewestSequences);
   }
 
   Answer answer() const override { return Answer::kSequence; }

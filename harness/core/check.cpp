@@ -40,8 +40,8 @@ std::string one_line(const std::string& text) {
 Error::Error(const std::string& message, Failure failure)
     : std::runtime_error(one_line(message)), failure_(failure) {}
 
-void fail_with(fmt::string_view format, fmt::format_args args) {
-  throw Error(fmt::vformat(format, args));
+void fail_with(Failure failure, fmt::string_view format, fmt::format_args args) {
+  throw Error(fmt::vformat(format, args), failure);
 }
 
 std::string unknown_name(std::string_view kind, std::string_view name,

@@ -10,8 +10,9 @@
 
 namespace arena {
 
-/// What kind of row an Error becomes when it ends a cell (design: failure is a value).
-enum class Failure { kError, kUnsupported, kNoData, kIncorrect, kDiverged };
+/// What kind of row an Error becomes when it ends a cell (design: failure is a value); kOptions,
+/// values that do not fit together, is seen before and becomes none.
+enum class Failure { kError, kUnsupported, kNoData, kIncorrect, kDiverged, kOptions };
 
 class Error : public std::runtime_error {
  public:
@@ -24,11 +25,11 @@ class Error : public std::runtime_error {
 };
 
 /// Throws Error with the formatted message; out of line, so that callers stay small.
-[[noreturn]] void fail_with(fmt::string_view format, fmt::format_args args);
+[[noreturn]] void fail_with(Failure failure, fmt::string_view format, fmt::format_args args);
 
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  fail_with(format, fmt::make_format_args(args...));
+  fail_with(Failure::kError, format, fmt::make_format_args(args...));
 }
 
 /// Throws Error with the formatted message unless `condition` holds.
@@ -36,6 +37,14 @@ template <class... Args>
 void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) [[unlikely]] {
     fail(format, std::forward<Args>(args)...);
+  }
+}
+
+/// The same with Failure::kOptions: of options that are good one by one.
+template <class... Args>
+void check_fit(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) [[unlikely]] {
+    fail_with(Failure::kOptions, format, fmt::make_format_args(args...));
   }
 }
 

@@ -74,6 +74,7 @@ const char* status_of(Failure failure) {
     case Failure::kDiverged:
       return "DIVERGED";
     case Failure::kError:
+    case Failure::kOptions:
       break;
   }
   return "ERROR";
@@ -148,34 +149,13 @@ std::vector<Record> failed_records(const Unit& unit, const std::string& status,
   return records;
 }
 
-namespace {
-
-/// Whether the options fit together: with no file to read, the task has nothing else to complain
-/// of.
-bool options_fit(const TaskInfo& info, const Options& options) {
-  OptionTexts texts;
-  for (const OptionSpec& spec : info.options) {
-    const bool names_a_file =
-        std::holds_alternative<std::string>(spec.fallback) && spec.choices.empty();
-    if (!names_a_file) texts[spec.name] = option_text(options.value(spec.name));
-  }
-  try {
-    info.make({.data_dir = "/dev/null/no data"}, Options(info.name, info.options, texts));
-  } catch (const Error& error) {
-    return error.failure() == Failure::kNoData;
-  }
-  return true;
-}
-
-}  // namespace
-
 TaskFacts task_facts(const TaskInfo& info, const Options& options, const std::string& data_dir) {
   try {
     const auto task = info.make({.data_dir = data_dir}, options);
     return {.dataset_hash = task->dataset_hash(),
             .max_len = (task->pairs() ? 2 : 1) * task->max_len()};
   } catch (const Error& error) {
-    if (error.failure() != Failure::kNoData && !options_fit(info, options)) throw;
+    if (error.failure() == Failure::kOptions) throw;
     return {};
   }
 }
