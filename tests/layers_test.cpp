@@ -44,22 +44,25 @@ TEST(Product, EqualsDoubleInAllFormsAtEverySizeAroundATile) {
 }
 
 TEST(Product, SumsTermsFromBiasAndResidual) {
-  for (const Index cols : {5, 32, 50}) {
-    const Matrix a1 = random_matrix(1, 19, 20, 0.3F), b1 = random_matrix(2, 20, cols, 0.3F);
-    const Matrix a2 = random_matrix(3, 400, 19, 0.3F), b2 = random_matrix(4, 400, cols, 0.3F);
-    const Matrix bias = random_matrix(5, 1, cols), residual = random_matrix(6, 19, cols);
-    const std::array terms{Term{a1, b1}, Term{transpose(a2), b2}};
-    const MatrixD sum =
-        a1.cast<double>() * b1.cast<double>() + a2.transpose().cast<double>() * b2.cast<double>();
-    const MatrixD biased = sum.rowwise() + bias.cast<double>().row(0);
-    Matrix c = Matrix::Constant(19, cols, 7);
-    multiply(terms, {}, c);
-    EXPECT_LT((c.cast<double>() - sum).cwiseAbs().maxCoeff(), kSumTolerance);
-    multiply(terms, {.bias = bias}, c);
-    EXPECT_LT((c.cast<double>() - biased).cwiseAbs().maxCoeff(), kSumTolerance);
-    multiply(terms, {.bias = bias, .rows = residual}, c);
-    EXPECT_LT((c.cast<double>() - biased - residual.cast<double>()).cwiseAbs().maxCoeff(),
-              kSumTolerance);
+  for (const auto& [rows, depth] : {std::pair<Index, Index>{19, 20}, {75, 40}}) {
+    for (const Index cols : {5, 32, 50}) {
+      const Matrix a1 = random_matrix(1, rows, depth, 0.3F),
+                   b1 = random_matrix(2, depth, cols, 0.3F);
+      const Matrix a2 = random_matrix(3, 400, rows, 0.3F), b2 = random_matrix(4, 400, cols, 0.3F);
+      const Matrix bias = random_matrix(5, 1, cols), residual = random_matrix(6, rows, cols);
+      const std::array terms{Term{a1, b1}, Term{transpose(a2), b2}};
+      const MatrixD sum =
+          a1.cast<double>() * b1.cast<double>() + a2.transpose().cast<double>() * b2.cast<double>();
+      const MatrixD biased = sum.rowwise() + bias.cast<double>().row(0);
+      Matrix c = Matrix::Constant(rows, cols, 7);
+      multiply(terms, {}, c);
+      EXPECT_LT((c.cast<double>() - sum).cwiseAbs().maxCoeff(), kSumTolerance);
+      multiply(terms, {.bias = bias}, c);
+      EXPECT_LT((c.cast<double>() - biased).cwiseAbs().maxCoeff(), kSumTolerance);
+      multiply(terms, {.bias = bias, .rows = residual}, c);
+      EXPECT_LT((c.cast<double>() - biased - residual.cast<double>()).cwiseAbs().maxCoeff(),
+                kSumTolerance);
+    }
   }
 }
 
@@ -70,6 +73,33 @@ TEST(Product, HasTheSameBitsOnAnyTeam) {
   multiply(one.team(), transpose(a), b, first, Output::kAdd);
   multiply(two.team(), transpose(a), b, second, Output::kAdd);
   EXPECT_EQ(first, second);
+}
+
+TEST(Product, OfOneLeftFactorGoesWithManyRightOnes) {
+  constexpr Index kProducts = 40, kRows = 97, kDepth = 64;  // more than are done at once
+  const Matrix a = random_matrix(1, kRows, kDepth), bias = random_matrix(2, 1, kDepth);
+  for (const Index threads : {1, 2}) {
+    Workers workers(threads);
+    const Team team = workers.team();
+    std::vector<Matrix> right, results;
+    for (Index i = 0; i < kProducts; ++i) {
+      right.push_back(random_matrix(3 + static_cast<std::uint64_t>(i), kDepth, 32 + i % 3, 0.3F));
+      results.push_back(Matrix::Ones(kRows, 32 + i % 3));
+    }
+    {
+      Products products(team, a);
+      for (std::size_t i = 0; i < right.size(); ++i) {
+        const ConstView some = ConstView(bias).column_slice(0, right[i].cols());
+        products.add({right[i], {.bias = some, .rows = results[i]}, results[i]});
+      }
+    }
+    for (std::size_t i = 0; i < right.size(); ++i) {
+      MatrixD exact = a.cast<double>() * right[i].cast<double>();
+      exact.rowwise() += bias.leftCols(right[i].cols()).cast<double>().row(0);
+      exact.array() += 1;
+      EXPECT_LT((results[i].cast<double>() - exact).cwiseAbs().maxCoeff(), 1e-5) << i;
+    }
+  }
 }
 
 /// The middle of a larger matrix whose other elements are `rest`.
@@ -87,17 +117,19 @@ struct Inside {
 TEST(Product, WritesAndReadsNothingBesideItsViews) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kGuard = 12345;
-  for (const Index cols : {3, 37, 64}) {
-    for (const int form : {0, 1, 2, 3}) {
-      const bool a_turned = (form & 1) != 0, b_turned = (form & 2) != 0;
-      Inside a(a_turned ? 21 : 9, a_turned ? 9 : 21, kNan, 1);
-      Inside b(b_turned ? cols : 21, b_turned ? 21 : cols, kNan, 1);
-      Inside c(9, cols, kGuard, kNan), bias(1, cols, kNan, 2), rows(9, cols, kNan, 3);
-      const Term term{{a.view(), a_turned}, {b.view(), b_turned}};
-      multiply(std::span(&term, 1), {.bias = bias.view(), .rows = rows.view()}, c.view());
-      EXPECT_TRUE((c.view().array() == 26.0F).all());
-      c.view().setConstant(kGuard);
-      EXPECT_TRUE((c.whole.array() == kGuard).all());
+  for (const auto& [len, depth] : {std::pair<Index, Index>{9, 21}, {41, 50}}) {
+    for (const Index cols : {3, 37, 64}) {
+      for (const int form : {0, 1, 2, 3}) {
+        const bool a_turned = (form & 1) != 0, b_turned = (form & 2) != 0;
+        Inside a(a_turned ? depth : len, a_turned ? len : depth, kNan, 1);
+        Inside b(b_turned ? cols : depth, b_turned ? depth : cols, kNan, 1);
+        Inside c(len, cols, kGuard, kNan), bias(1, cols, kNan, 2), rows(len, cols, kNan, 3);
+        const Term term{{a.view(), a_turned}, {b.view(), b_turned}};
+        multiply(std::span(&term, 1), {.bias = bias.view(), .rows = rows.view()}, c.view());
+        EXPECT_TRUE((c.view().array() == static_cast<float>(depth + 5)).all());
+        c.view().setConstant(kGuard);
+        EXPECT_TRUE((c.whole.array() == kGuard).all());
+      }
     }
   }
 }
@@ -127,11 +159,11 @@ TEST(Linear, BackwardIsTheDerivative) {
 }
 
 TEST(Linear, WeightGradientsHaveTheSameBitsOnAnyTeam) {
-  const Matrix x = random_matrix(1, 200, 40), d_y = random_matrix(2, 200, 24);
+  const Matrix x = random_matrix(1, 200, 140), d_y = random_matrix(2, 200, 40);
   std::vector<Matrix> results;
   for (const Index threads : {1, 2, 3}) {
     Workers workers(threads);
-    Matrix d_w = Matrix::Ones(40, 24), d_b = Matrix::Ones(1, 24);
+    Matrix d_w = Matrix::Ones(140, 40), d_b = Matrix::Ones(1, 40);
     linear_backward_weights(workers.team(), x, d_y, d_w, d_b);
     results.push_back(d_w);
     results.push_back(d_b);

@@ -63,7 +63,7 @@ namespace {
 using simd::Vec;
 
 /// The first `count` (at most 16, at least none) floats, zeros beyond.
-ARENA_INLINE Vec first_of(const float* from, Index count) {
+Vec first_of(const float* from, Index count) {
   if (count >= kTile) return simd::load(from);
   return count > 0 ? simd::load_part(from, count) : Vec(0.0F);
 }
@@ -72,35 +72,22 @@ struct TwoVectors {
   Vec low, high;
 };
 
-/// The parts of 16 pairs of vectors, to[part].at[tile][r] = those of pair r; turned: of column r.
+/// 32 x 32 elements or less as panels. pair_of(i) gives the two vectors that make row i of 32;
+/// turned: its column.
 template <int kParts, bool kTurn, class PairOf>
-ARENA_INLINE void pack_tile(const PairOf& pair_of_row, Panel* to, Index tile) {
-  if constexpr (kTurn) {
-    Vec low[kTile], high[kTile];
-    for (Index r = 0; r < kTile; ++r) low[r] = pair_of_row(r).low;
-    simd::transpose(low);
-    for (Index r = 0; r < kTile; ++r) high[r] = pair_of_row(r).high;
-    simd::transpose(high);
-    for (Index r = 0; r < kTile; ++r) store_parts<kParts>(low[r], high[r], to, tile, r);
-  } else {
-    for (Index r = 0; r < kTile; ++r) {
-      const auto [low, high] = pair_of_row(r);
-      store_parts<kParts>(low, high, to, tile, r);
-    }
-  }
-}
-
-/// Panels of `rows` by `cols` blocks, row by row. row_of(block, chunk, r) gives the two vectors
-/// that make row r of a tile, or its column.
-template <int kParts, bool kTurn, class RowOf>
-ARENA_INLINE void pack(Index rows, Index cols, const RowOf& row_of, Panel* to) {
-  for (Index block = 0; block < rows; ++block) {
-    for (Index chunk = 0; chunk < cols; ++chunk, to += kParts) {
-      for (Index tile = 0; tile < 2; ++tile) {
-        const auto pair_of_row = [&](Index r) ARENA_INLINE_LAMBDA {
-          return row_of(block * kBlock + tile * kTile, chunk * kBlock, r);
-        };
-        pack_tile<kParts, kTurn>(pair_of_row, to, tile);
+ARENA_INLINE void pack_block(const PairOf& pair_of, Panel* to) {
+  for (Index tile = 0; tile < 2; ++tile) {
+    if constexpr (kTurn) {
+      Vec low[kTile], high[kTile];
+      for (Index r = 0; r < kTile; ++r) low[r] = pair_of(tile * kTile + r).low;
+      simd::transpose(low);
+      for (Index r = 0; r < kTile; ++r) high[r] = pair_of(tile * kTile + r).high;
+      simd::transpose(high);
+      for (Index r = 0; r < kTile; ++r) store_parts<kParts>(low[r], high[r], to, tile, r);
+    } else {
+      for (Index r = 0; r < kTile; ++r) {
+        const auto [low, high] = pair_of(tile * kTile + r);
+        store_parts<kParts>(low, high, to, tile, r);
       }
     }
   }
@@ -108,47 +95,82 @@ ARENA_INLINE void pack(Index rows, Index cols, const RowOf& row_of, Panel* to) {
 
 /// Rows outside, columns inside.
 template <int kParts, bool kTurn>
-void pack_rows(const Source& x, float factor, Panel* to) {
-  const Vec times(factor), zero(0.0F);
-  const auto row_of = [&](Index first, Index c, Index r) ARENA_INLINE_LAMBDA -> TwoVectors {
-    if (first + r >= x.rows) return {zero, zero};
-    const float* const row = x.data + (first + r) * x.stride + c;
-    const Vec low = first_of(row, x.cols - c), high = first_of(row + kTile, x.cols - c - kTile);
-    if constexpr (kTurn) return {low * times, high * times};
-    return {low, high};
+[[gnu::noinline]] void pack_rows(const float* data, Index stride, Index rows, Index cols,
+                                 float factor, Panel* to) {
+  const Vec times(factor);
+  const auto scaled = [&](Vec x) ARENA_INLINE_LAMBDA { return kTurn ? x * times : x; };
+  if (rows >= kBlock && cols >= kBlock) {
+    const auto pair_of = [=](Index i) ARENA_INLINE_LAMBDA -> TwoVectors {
+      const float* const row = data + i * stride;
+      return {scaled(simd::load(row)), scaled(simd::load(row + kTile))};
+    };
+    return pack_block<kParts, kTurn>(pair_of, to);
+  }
+  const auto pair_of = [=](Index i) ARENA_INLINE_LAMBDA -> TwoVectors {
+    if (i >= rows) return {Vec(0.0F), Vec(0.0F)};
+    const float* const row = data + i * stride;
+    return {scaled(first_of(row, cols)), scaled(first_of(row + kTile, cols - kTile))};
   };
-  pack<kParts, kTurn>(blocks(x.rows), blocks(x.cols), row_of, to);
+  pack_block<kParts, kTurn>(pair_of, to);
 }
 
 /// Columns outside, rows inside.
 template <int kParts, bool kTurn>
-void pack_columns(const Source& x, Panel* to) {
-  const auto part_of_row = [&](Index r, Index c) ARENA_INLINE_LAMBDA {
-    return r < x.rows ? first_of(x.data + r * x.stride + c, x.cols - c) : Vec(0.0F);
+[[gnu::noinline]] void pack_columns(const float* data, Index stride, Index rows, Index cols,
+                                    Panel* to) {
+  if (rows >= kBlock && cols >= kBlock) {
+    const auto pair_of = [=](Index i) ARENA_INLINE_LAMBDA -> TwoVectors {
+      const float* const at = data + i % kTile * stride + i / kTile * kTile;
+      return {simd::load(at), simd::load(at + kTile * stride)};
+    };
+    return pack_block<kParts, kTurn>(pair_of, to);
+  }
+  const auto pair_of = [=](Index i) ARENA_INLINE_LAMBDA -> TwoVectors {
+    const Index r = i % kTile, c = i / kTile * kTile;
+    const float* const at = data + r * stride + c;
+    return {r < rows ? first_of(at, cols - c) : Vec(0.0F),
+            r + kTile < rows ? first_of(at + kTile * stride, cols - c) : Vec(0.0F)};
   };
-  const auto row_of = [&](Index c, Index first, Index u) ARENA_INLINE_LAMBDA -> TwoVectors {
-    return {part_of_row(first + u, c), part_of_row(first + u + kTile, c)};
-  };
-  pack<kParts, kTurn>(blocks(x.cols), blocks(x.rows), row_of, to);
+  pack_block<kParts, kTurn>(pair_of, to);
+}
+
+template <int kParts, bool kTurn>
+void pack_all_rows(const Source& x, float factor, Panel* to) {
+  for (Index row = 0; row < x.rows; row += kBlock) {
+    for (Index col = 0; col < x.cols; col += kBlock, to += kParts) {
+      pack_rows<kParts, kTurn>(x.data + row * x.stride + col, x.stride, x.rows - row, x.cols - col,
+                               factor, to);
+    }
+  }
+}
+
+template <int kParts, bool kTurn>
+void pack_all_columns(const Source& x, Panel* to) {
+  for (Index col = 0; col < x.cols; col += kBlock) {
+    for (Index row = 0; row < x.rows; row += kBlock, to += kParts) {
+      pack_columns<kParts, kTurn>(x.data + row * x.stride + col, x.stride, x.rows - row,
+                                  x.cols - col, to);
+    }
+  }
 }
 
 }  // namespace
 
 template <int kParts>
 void pack_left(const Source& x, Panel* to) {
-  pack_rows<kParts, false>(x, 1, to);
+  pack_all_rows<kParts, false>(x, 1, to);
 }
 template <int kParts>
 void pack_right(const Source& x, Panel* to) {
-  pack_columns<kParts, false>(x, to);
+  pack_all_columns<kParts, false>(x, to);
 }
 template <int kParts>
 void pack_left_transposed(const Source& x, Panel* to) {
-  pack_columns<kParts, true>(x, to);
+  pack_all_columns<kParts, true>(x, to);
 }
 template <int kParts>
 void pack_right_transposed(const Source& x, float factor, Panel* to) {
-  pack_rows<kParts, true>(x, factor, to);
+  pack_all_rows<kParts, true>(x, factor, to);
 }
 
 template void pack_left<1>(const Source&, Panel*);

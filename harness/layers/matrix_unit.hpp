@@ -24,6 +24,12 @@
 
 namespace arena::matrix_unit {
 
+#ifdef ARENA_HAS_MATRIX_UNIT
+constexpr bool kInBuild = true;
+#else
+constexpr bool kInBuild = false;
+#endif
+
 /// Whether this machine has the unit, this process may use it and this build can. The environment
 /// variable ARENA_HIDE_AMX, set to anything, says no: so both ways can be run on one machine.
 bool available();
@@ -113,6 +119,12 @@ ARENA_INLINE void store_parts(simd::Vec low, simd::Vec high, Panel* to, Index ti
       high = rest_of(high);
     }
   });
+}
+
+/// Row i of 32 of a left operand: 32 numbers of the inner dimension.
+template <int kParts>
+ARENA_INLINE void pack_left_row(const float* row, Panel* to, Index i) {
+  store_parts<kParts>(simd::load(row), simd::load(row + kTile), to, i / kTile, i % kTile);
 }
 
 /// Rows outside, columns inside: x as a left operand.

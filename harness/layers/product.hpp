@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "harness/core/inplace_vector.hpp"
 #include "harness/core/team.hpp"
 
 namespace arena {
@@ -51,8 +52,44 @@ void multiply(std::span<const Term> terms, const Start& start, View to);
 /// to = or += a b.
 void multiply(const Factor& a, const Factor& b, View to, Output output);
 
-/// The same, in parallel over blocks of the result.
+/// The other side of a product of one left factor: to [rows, cols] = start + a b.
+struct Product {
+  Factor b;
+  Start start;
+  View to;
+};
+
+/// Several products of one left factor, which may be read and packed once for all.
+void multiply(const Factor& a, std::span<const Product> products);
+
+/// The same, in parallel over blocks of the results.
 void multiply(const Team& team, const Factor& a, const Factor& b, View to, Output output);
+void multiply(const Team& team, const Factor& a, std::span<const Product> products);
+
+/// Any number of products of one left factor, done some at a time.
+class Products {
+ public:
+  Products(const Team& team, const Factor& a) : team_(team), a_(a) {}
+  Products(const Products&) = delete;
+  Products& operator=(const Products&) = delete;
+  ~Products() { run(); }
+
+  void add(const Product& product) {
+    if (products_.full()) run();
+    products_.push_back(product);
+  }
+
+ private:
+  void run() {
+    if (products_.size() > 0) multiply(team_, a_, products_);
+    products_.clear();
+  }
+
+  static constexpr std::size_t kAtOnce = 16;
+  const Team& team_;
+  Factor a_;
+  InplaceVector<Product, kAtOnce> products_;
+};
 
 /// out [cols, rows] = in [rows, cols] transposed.
 void transpose(ConstView in, View out);

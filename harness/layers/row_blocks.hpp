@@ -1,5 +1,6 @@
 #pragma once
-// Position-wise work goes in blocks of rows that stay in the first two caches through all stages.
+// Position-wise work goes in blocks of rows that stay in the second cache through all stages, and
+// are many enough to pack weights for each.
 
 #include <algorithm>
 
@@ -8,7 +9,7 @@
 
 namespace arena {
 
-constexpr Index kRowBlock = 64;
+constexpr Index kRowBlock = 256;
 
 constexpr Index row_blocks(Index len) {
   return (len + kRowBlock - 1) / kRowBlock;

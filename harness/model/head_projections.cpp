@@ -33,14 +33,14 @@ void HeadProjections::forward(const Team& team, const LayerInputs& in, const Con
                               const HeadMatrices<View>& to) const {
   for (const bool context : {false, true}) {
     const ConstView source = context && !in.context.empty() ? in.context : in.x;
-    for_row_blocks(team, source.rows(), [&](Index first, Index count, const Team&) {
-      const ConstView rows = source.row_slice(first, count);
+    for_row_blocks(team, source.rows(), [&](Index first, Index count, const Team& worker) {
+      Products products(worker, source.row_slice(first, count));
       for (const Input& input : inputs_) {
         if (of_context(input.slot) != context) continue;
         for (Index h = 0; h < setup_.num_heads; ++h) {
-          linear(rows, columns_.part(weights[input.weight], h),
-                 columns_.part(weights[input.weight + 1], h),
-                 stacked_.part(to[input.slot], h).row_slice(first, count));
+          products.add({columns_.part(weights[input.weight], h),
+                        {.bias = columns_.part(weights[input.weight + 1], h)},
+                        stacked_.part(to[input.slot], h).row_slice(first, count)});
         }
       }
     });
@@ -51,12 +51,17 @@ void HeadProjections::backward(const Team& team, const LayerInputs& in, const We
                                const HeadMatrices<View>& d, const LayerGrads& d_in,
                                Slices grads) const {
   backward_inputs(team, in, weights, d, d_in);
-  for (const Input& input : inputs_) {
-    const ConstView x = of_context(input.slot) && !in.context.empty() ? in.context : in.x;
-    for (Index h = 0; h < setup_.num_heads; ++h) {
-      linear_backward_weights(team, x, stacked_.part(d[input.slot], h),
-                              columns_.part(grads[input.weight], h),
-                              columns_.part(grads[input.weight + 1], h));
+  for (const bool context : {false, true}) {
+    const ConstView x = context && !in.context.empty() ? in.context : in.x;
+    Products products(team, transpose(x));
+    for (const Input& input : inputs_) {
+      if (of_context(input.slot) != context) continue;
+      for (Index h = 0; h < setup_.num_heads; ++h) {
+        const ConstView d_y = stacked_.part(d[input.slot], h);
+        const View d_weight = columns_.part(grads[input.weight], h);
+        products.add({d_y, {.rows = d_weight}, d_weight});
+        add_column_sums(d_y, columns_.part(grads[input.weight + 1], h));
+      }
     }
   }
 }
@@ -82,22 +87,16 @@ void HeadProjections::backward_inputs(const Team& team, const LayerInputs& in,
 /// d_x = sum over `sources` and heads of d W^T: each head has its own rows of a transposed weight.
 void HeadProjections::backward_source(const Team& team, std::span<const Source> sources,
                                       const HeadMatrices<View>& d, View d_x) const {
-  const auto term = [&](std::size_t i, Index h, Index first, Index count) -> Term {
-    if (i >= sources.size()) return {ConstView(), ConstView()};
-    const ConstView transposed(sources[i].transposed, setup_.num_heads * setup_.head_dim,
-                               setup_.model_dim);
-    return {stacked_.part(d[sources[i].slot], h).row_slice(first, count),
-            stacked_.part(transposed, h)};
-  };
+  const Index width = setup_.num_heads * setup_.head_dim;
   for_row_blocks(team, d_x.rows(), [&](Index first, Index count, const Team&) {
     const View rows = d_x.row_slice(first, count);
     for (Index h = 0; h < setup_.num_heads; ++h) {
-      static_assert(kNumInputSlots == 6);
-      const std::array terms{term(0, h, first, count), term(1, h, first, count),
-                             term(2, h, first, count), term(3, h, first, count),
-                             term(4, h, first, count), term(5, h, first, count)};
-      multiply(std::span(terms).first(sources.size()),
-               {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
+      InplaceVector<Term, kNumInputSlots> terms;
+      for (const auto& [slot, transposed] : sources) {
+        terms.push_back({stacked_.part(d[slot], h).row_slice(first, count),
+                         stacked_.part(ConstView(transposed, width, setup_.model_dim), h)});
+      }
+      multiply(terms, {.rows = h > 0 ? ConstView(rows) : ConstView()}, rows);
     }
   });
 }

@@ -201,10 +201,11 @@ void MultiHead::backward(const Call& call, const LayerInputs& in, const Weights&
   const Heads stacked(setup_.num_heads, HeadLayout::kStacked);
 
   const ConstView out_transposed = transposed(workspace, weights, out_);
-  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team&) {
+  for_row_blocks(call.team, in.x.rows(), [&](Index first, Index count, const Team& worker) {
+    Products products(worker, d_y.row_slice(first, count));
     for (Index h = 0; h < setup_.num_heads; ++h) {
-      linear_backward_input(d_y.row_slice(first, count), columns_of_head(out_transposed, h),
-                            stacked.part(d_out, h).row_slice(first, count), Output::kOverwrite);
+      products.add(
+          {columns_of_head(out_transposed, h), {}, stacked.part(d_out, h).row_slice(first, count)});
     }
   });
   linear_backward_weights(call.team, out, d_y, grads[out_], grads[out_ + 1]);
