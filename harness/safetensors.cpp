@@ -16,6 +16,7 @@
 #include <set>
 
 #include "harness/core/check.hpp"
+#include "results/store.hpp"
 
 namespace arena {
 namespace {
@@ -263,7 +264,7 @@ TensorFile read_safetensors(const std::string& path) {
 void write_safetensors(const std::string& path, const TensorFile& file) {
   const std::string header = serialise_header(file);
   const std::uint64_t length = header.size();
-  OutputFile output(fmt::format("{}.{}.tmp", path, ::getpid()));
+  OutputFile output(temporary_name(path));
   output.write(&length, sizeof(length));
   output.write(header.data(), header.size());
   for (const auto& [name, tensor] : file.tensors) {

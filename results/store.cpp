@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <unordered_map>
 
@@ -85,9 +85,13 @@ std::string read_file(const std::string& path) {
   return content.str();
 }
 
+std::string temporary_name(const std::string& path) {
+  std::random_device random;
+  return fmt::format("{}.{:08x}{:08x}.tmp", path, random(), random());
+}
+
 void write_file_atomically(const std::string& path, const std::string& content) {
-  static std::atomic<unsigned> counter{0};
-  const std::string temporary = fmt::format("{}.{}.{}.tmp", path, ::getpid(), counter++);
+  const std::string temporary = temporary_name(path);
   {
     const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
     write_all(file.number(), content, temporary);

@@ -12,6 +12,9 @@ namespace arena {
 
 /// Whole content of a file; throws Error naming the path.
 std::string read_file(const std::string& path);
+/// A name beside `path` that no other process writes to, on whatever machine: numbers of processes
+/// are the same in every container.
+std::string temporary_name(const std::string& path);
 /// Replaces the file at once: a reader, or a kill at any instant, sees the old or the new content,
 /// never a part. Writes a temporary name beside it, syncs, renames, syncs the folder.
 void write_file_atomically(const std::string& path, const std::string& content);

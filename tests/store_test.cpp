@@ -74,6 +74,11 @@ TEST(Store, AKilledWriterLeavesOldOrNewNeverAPart) {
   }
 }
 
+TEST(Store, TemporaryNamesAreNobodyElses) {
+  EXPECT_TRUE(temporary_name("a/b").starts_with("a/b."));
+  EXPECT_NE(temporary_name("a/b"), temporary_name("a/b"));
+}
+
 TEST(Store, PlanIsAUnionWhosePlacesNeverChange) {
   const TemporaryFolder folder;
   const Store store(folder.path());

@@ -129,6 +129,41 @@ TEST(Claim, ThatNeverGotItsOwnerIsDeadSoon) {
   EXPECT_TRUE(claims.take("a"));
 }
 
+TEST(Claim, OfAProcessThatNobodyHasWaitedForIsDead) {
+  const TemporaryFolder folder;
+  const ClaimFolder claims(folder.path());
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(ClaimFolder(folder.path()).take("a") ? 0 : 1);
+  siginfo_t ended{};
+  ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT);  // a zombie from here on
+  EXPECT_EQ(ended.si_status, 0);
+  EXPECT_TRUE(claims.take("a"));
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(Claim, LeftOnAFinishedUnitIsNobodysWork) {
+  const TemporaryFolder folder;
+  const Store store(folder.path());
+  const Unit unit = timing({"dense", "blocked"});
+  const std::string path = folder.path() + "/claims/" + unit.id;
+  std::filesystem::create_directories(folder.path() + "/claims");
+  std::ofstream(path) << "elsewhere 17 other-boot-pid:[1] 12345\n";  // alive by its heartbeat
+  const auto now = std::filesystem::last_write_time(path);
+  const auto working = [&] { return working_claims({unit}, store); };
+  EXPECT_EQ(working().size(), 1U);
+  save_as(store, timing({"dense"}), "OK");  // a part
+  EXPECT_EQ(working().size(), 1U);
+  save_as(store, unit, "OK");
+  EXPECT_TRUE(working().empty());
+  std::filesystem::last_write_time(path, now + std::chrono::seconds(60));  // at work on it again
+  EXPECT_EQ(working().size(), 1U);
+
+  std::filesystem::last_write_time(path, now - std::chrono::hours(1));  // dead by any measure
+  SweepSetup setup{.out = folder.path(), .keep_stale = true};
+  EXPECT_EQ(run_sweep({unit}, setup).skipped, 1);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(Claim, OfManyProcessesExactlyOneTakesADeadOne) {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder.path() + "/claims");

@@ -82,7 +82,7 @@ Status status_of(const Store& store) {
     if (is_stale(record)) status.stale.push_back(record);
   }
   status.missing = static_cast<Index>(planned.size());
-  status.claims = ClaimFolder(store.dir()).holders();
+  status.claims = working_claims(plan, store);
   status.running = std::ranges::count(status.claims, true, &ClaimFolder::Holder::alive);
   status.seconds_left = seconds_left(plan, records, status.running);
   return status;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -23,8 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kStartTimeField = 22;  // of /proc/PID/stat
-constexpr double kWriting_s = 5;     // an empty claim is being written, or its process was killed
+constexpr int kStateField = 3;  // of /proc/PID/stat
+constexpr int kStartTimeField = 22;
+constexpr double kWriting_s = 5;  // an empty claim is being written, or its process was killed
 constexpr const char* kLockName = ".lock";
 
 std::string first_line(const std::string& path) {
@@ -42,7 +44,9 @@ std::string start_time(const std::string& pid) {
   if (name_end == std::string::npos) return "";
   std::istringstream fields(stat.substr(name_end + 1));
   std::string field;
-  for (int i = 2; i < kStartTimeField; ++i) fields >> field;
+  fields >> field;
+  if (field == "Z" || field == "X") return "";  // ended, but nobody has asked how
+  for (int i = kStateField; i < kStartTimeField; ++i) fields >> field;
   return field;
 }
 
@@ -73,12 +77,14 @@ double modified_s(const std::string& path) {
 
 /// Now by the clock that stamps the files of this folder, which may be another machine's.
 double folder_now_s(const std::string& folder) {
-  const std::string probe = fmt::format("{}/.now.{}", folder, ::getpid());
+  const std::string probe = temporary_name(folder + "/.now");
   std::ofstream(probe) << '.';
   const double now = modified_s(probe);
   std::error_code error;
   fs::remove(probe, error);
-  return now;
+  if (now >= 0) return now;
+  // A folder of somebody else: as good as can be had.
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -116,19 +122,28 @@ bool ClaimFolder::alive(const std::string& path) const {
 bool ClaimFolder::take(const std::string& id) const {
   create_folder(folder_);
   if (create(id) || holds(id)) return true;
+  return bury(id, [&] { return create(id); });
+}
+
+void ClaimFolder::forget_dead(const std::string& id) const {
+  std::error_code error;
+  if (fs::exists(path(id), error)) bury(id, [] { return true; });
+}
+
+/// Removes a dead claim and does what is next before anyone else may; false when it lives.
+bool ClaimFolder::bury(const std::string& id, const std::function<bool()>& next) const {
   if (alive(path(id))) return false;
-  // Only one process at a time may replace the dead.
   const int lock =
       ::open((folder_ + "/" + kLockName).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   check(lock >= 0, "cannot open {}/{}: {}", folder_, kLockName, std::strerror(errno));
   ::flock(lock, LOCK_EX);
-  bool taken = false;
+  bool done = false;
   if (!alive(path(id))) {
     ::unlink(path(id).c_str());
-    taken = create(id);
+    done = next();
   }
   ::close(lock);
-  return taken;
+  return done;
 }
 
 bool ClaimFolder::holds(const std::string& id) const {
@@ -141,6 +156,12 @@ void ClaimFolder::beat(const std::string& id) const {
 
 void ClaimFolder::release(const std::string& id) const {
   if (holds(id)) ::unlink(path(id).c_str());
+}
+
+bool ClaimFolder::left_behind(const std::string& id, std::span<const std::string> results) const {
+  const double last_sign = modified_s(path(id));
+  return std::ranges::all_of(
+      results, [&](const std::string& result) { return modified_s(result) >= last_sign; });
 }
 
 std::vector<ClaimFolder::Holder> ClaimFolder::holders() const {

@@ -3,6 +3,8 @@
 // share a folder do not work twice. A claim whose process has died, or whose heartbeat (the file's
 // time) has stood still too long, counts for nothing.
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,11 @@ class ClaimFolder {
   /// A sign of life; once in a fraction of the expiry.
   void beat(const std::string& id) const;
   void release(const std::string& id) const;
+  /// Removes the claim unless its process lives.
+  void forget_dead(const std::string& id) const;
+  /// Whether all these files are younger than the claim's last sign of life: its process saved them
+  /// and died before it let go, though it may still count as alive.
+  bool left_behind(const std::string& id, std::span<const std::string> results) const;
 
   struct Holder {
     std::string id;
@@ -34,6 +41,7 @@ class ClaimFolder {
  private:
   std::string path(const std::string& id) const { return folder_ + "/" + id; }
   bool create(const std::string& id) const;
+  bool bury(const std::string& id, const std::function<bool()>& next) const;
   bool alive(const std::string& path) const;
 
   std::string folder_;

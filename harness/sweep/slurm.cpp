@@ -95,10 +95,10 @@ std::set<std::string> queued_units(const std::string& out) {
 }
 
 /// Queued units, and those that any process with a living claim works on.
-std::set<std::string> units_under_way(const std::string& out) {
+std::set<std::string> units_under_way(const std::vector<Unit>& units, const std::string& out) {
   std::set<std::string> ids;
   if (slurm_is_here()) ids = queued_units(out);
-  for (const ClaimFolder::Holder& holder : ClaimFolder(out).holders()) {
+  for (const ClaimFolder::Holder& holder : working_claims(units, Store(out))) {
     if (holder.alive) ids.insert(holder.id);
   }
   return ids;
@@ -144,7 +144,7 @@ bool slurm_is_here() {
 SlurmPlan plan_for_slurm(const std::vector<Unit>& units, const SlurmSetup& setup) {
   const Store store(setup.out);
   const std::vector<Index> places = store.places_of(lines_for(units));
-  const std::set<std::string> under_way = units_under_way(setup.out);
+  const std::set<std::string> under_way = units_under_way(units, setup.out);
   SlurmPlan plan{.batch = next_batch(setup.out)};
   std::vector<PlannedUnit> missing;
   for (std::size_t i = 0; i < units.size(); ++i) {

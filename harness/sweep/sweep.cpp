@@ -53,6 +53,20 @@ Need need_of(const Unit& unit, const Store& store, const SweepSetup& setup) {
   return need;
 }
 
+std::vector<ClaimFolder::Holder> working_claims(const std::vector<Unit>& units,
+                                                const Store& store) {
+  const ClaimFolder claims(store.dir());
+  std::vector<ClaimFolder::Holder> holders = claims.holders();
+  for (const Unit& unit : units) {
+    std::vector<std::string> results;
+    for (const UnitCell& cell : unit.cells) results.push_back(store.cell_path(cell.id));
+    std::erase_if(holders, [&](const ClaimFolder::Holder& holder) {
+      return holder.id == unit.id && claims.left_behind(unit.id, results);
+    });
+  }
+  return holders;
+}
+
 std::string cell_options(const SweepSetup& setup) {
   std::string text = " --data-dir " + shell_word(setup.data_dir);
   if (setup.time_limit_s > 0) text += fmt::format(" --time-limit {:g}", setup.time_limit_s);
@@ -81,6 +95,7 @@ Index SweepResult::failures() const {
 SweepResult run_sweep(const std::vector<Unit>& units, const SweepSetup& setup) {
   check_statuses(setup.retry);
   const Store store(setup.out);
+  const ClaimFolder claims(setup.out);
   std::vector<std::string> lines;
   for (const Unit& unit : units) lines.push_back(unit_line(unit));
   const std::vector<Index> places = store.add_to_plan(lines);
@@ -90,6 +105,7 @@ SweepResult run_sweep(const std::vector<Unit>& units, const SweepSetup& setup) {
     forget_missing_data(units[i], store);
     const Need need = need_of(units[i], store, setup);
     if (need == Need::kNothing) {
+      claims.forget_dead(units[i].id);
       ++result.skipped;
     } else {
       jobs.push_back({.unit = units[i], .place = places[i], .fresh = need == Need::kFresh});

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/sweep/claim.hpp"
 #include "harness/sweep/unit.hpp"
 #include "results/store.hpp"
 
@@ -44,6 +45,10 @@ struct SweepResult {
 /// Runs what needs to be run. Progress goes to standard error. Ctrl-C or SIGTERM (stop.hpp) is
 /// passed on, waited for, and reported as `stopped`. Throws Error on a bad --retry.
 SweepResult run_sweep(const std::vector<Unit>& units, const SweepSetup& setup);
+
+/// All claims but those that are left on finished units: of a process that died between its last
+/// record and the release, which counts as alive for a while. Sorted by id.
+std::vector<ClaimFolder::Holder> working_claims(const std::vector<Unit>& units, const Store& store);
 
 /// Throws Error on a status that no record has, naming the nearest; "FAILED" stands for all
 /// failures.
