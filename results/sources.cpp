@@ -1,6 +1,7 @@
 #include "results/sources.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,8 @@ using Json = nlohmann::json;
 
 const std::map<std::string, double, std::less<>> kNanoseconds{
     {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+
+constexpr double kMostCores = 1e6;
 
 std::string text_in(const Json& json, const char* name, const std::string& fallback = "") {
   const auto found = json.find(name);
@@ -41,7 +44,10 @@ void add_repetition(const Json& entry, const std::string& where, Record& record)
   check(time.has_value(), "{}: field 'real_time' should be a number", where);
   check(unit != kNanoseconds.end(), "{}: field 'time_unit' should be ns, us, ms or s, is {}", where,
         text_in(entry, "time_unit"));
-  record.time_ns.push_back(*time * unit->second);
+  const double time_ns = *time * unit->second;
+  check(time_ns >= 0 && std::isfinite(time_ns), "{}: field 'real_time' should be a time, is {} {}",
+        where, *time, unit->first);
+  record.time_ns.push_back(time_ns);
   if (const auto bytes = number_in(entry, "workspace_bytes")) record.workspace_bytes = bytes;
   if (const auto bytes = number_in(entry, "rss_peak_bytes")) record.rss_peak_bytes = bytes;
 }
@@ -73,7 +79,10 @@ std::vector<Record> google_benchmark_records(const std::string& text, const std:
         "{}: not Google Benchmark's JSON: there is no list 'benchmarks'", source);
   const Json context = json.value("context", Json::object());
   MachineInfo machine{.cpu = "host " + text_in(context, "host_name", "unknown"), .isa = ""};
-  machine.cores = static_cast<Index>(number_in(context, "num_cpus").value_or(0));
+  const double cores = number_in(context, "num_cpus").value_or(0);
+  check(cores >= 0 && cores <= kMostCores, "{}: field 'num_cpus' should be a count, is {}", source,
+        cores);
+  machine.cores = static_cast<Index>(cores);
   std::vector<Record> records;
   std::map<std::string, std::size_t> places;
   for (std::size_t i = 0; i < json["benchmarks"].size(); ++i) {

@@ -45,6 +45,12 @@ TEST(Sources, RefusesOtherReports) {
   EXPECT_ERROR(google_benchmark_records(
                    R"({"benchmarks": [{"name": "a", "real_time": 1, "time_unit": "h"}]})", "x"),
                "is h");
+  EXPECT_ERROR(google_benchmark_records(
+                   R"({"benchmarks": [{"name": "a", "real_time": 1e305, "time_unit": "s"}]})", "x"),
+               "should be a time, is 1e+305 s");
+  EXPECT_ERROR(
+      google_benchmark_records(R"({"context": {"num_cpus": 1e300}, "benchmarks": []})", "x"),
+      "x: field 'num_cpus' should be a count, is 1e+300");
 }
 
 TEST(Sources, BaselinesAreCopies) {

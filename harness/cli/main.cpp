@@ -1,13 +1,10 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <string>
-#include <vector>
+#include <exception>
 
-#include "harness/cli/command.hpp"
+#include "harness/cli/command_line.hpp"
 #include "harness/core/check.hpp"
-#include "harness/sweep/environment.hpp"
 #include "harness/sweep/stop.hpp"
 #include "harness/train/trainer.hpp"
 
@@ -17,84 +14,9 @@ namespace {
 constexpr int kFailedCells = 1;
 constexpr int kUsageError = 2;
 
-constexpr const char* kExamples = R"(Examples:
-  arena sweep                                     compare, train and time: preset quick
-  arena list variants                             what there is
-  arena show linformer                            one of them in full
-  arena train --task recall --variant linformer[rank=16]
-  arena table runs/quick --view speed --format md
-  arena report runs/quick --out quick.html
-Every command has its own --help.)";
-
-std::vector<std::string> option_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return names;
-}
-
-/// The command that was named, below others.
-const CLI::App& innermost(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? app : innermost(*chosen.front());
-}
-
-/// "arena list variants".
-std::string full_name(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return app.get_name() + (chosen.empty() ? "" : " " + full_name(*chosen.front()));
-}
-
-/// One line for what the parser refused, with the nearest command or option.
-std::string refusal(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App& command = innermost(app);
-  const std::vector<std::string> extras = app.remaining(true);
-  if (!extras.empty() && extras.front().starts_with("-")) {
-    const std::string name = extras.front().substr(0, extras.front().find('='));
-    return unknown_name("option", name, option_names(command));
-  }
-  std::vector<std::string> below;
-  for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
-    below.push_back(sub->get_name());
-  }
-  if (!extras.empty() && !below.empty()) return unknown_name("command", extras.front(), below);
-  std::string text = error.what();
-  if (!extras.empty()) text = fmt::format("unexpected argument '{}'", extras.front());
-  std::ranges::replace(text, '\n', ' ');
-  return fmt::format("{} ({} --help)", text, full_name(app));
-}
-
 int run(int argc, char** argv) {
-  CLI::App app{"Attention Arena: attention variants trained and timed side by side", "arena"};
-  app.set_version_flag("--version", build_description());
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  Action action;
-  add_sweep(app, action);
-  add_train(app, action);
-  add_bench(app, action);
-  add_table(app, action);
-  add_report(app, action);
-  add_compare(app, action);
-  add_baseline(app, action);
-  add_rerun(app, action);
-  add_submit(app, action);
-  add_status(app, action);
-  add_list(app, action);
-  add_show(app, action);
-  add_check(app, action);
-  add_attend(app, action);
-  add_data(app, action);
-  add_doctor(app, action);
-  add_cell(app, action);
   try {
-    app.parse(argc, argv);
-    return action();
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    fmt::print(stderr, "arena: {}\n", refusal(app, error));
-    return kUsageError;
+    return parse_command_line(argc, argv)();
   } catch (const Error& error) {
     fmt::print(stderr, "arena: {}\n", error.what());
     return kUsageError;
