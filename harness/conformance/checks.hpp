@@ -23,6 +23,9 @@ Verdict check_causal_refused(const ChosenVariant& chosen);
 Verdict check_convex(const ChosenVariant& chosen);
 Verdict check_equivariant(const ChosenVariant& chosen);
 Verdict check_extreme_logits(const ChosenVariant& chosen);
+// check_numbers.cpp
+Verdict check_non_finite(const ChosenVariant& chosen);
+Verdict check_magnitudes(const ChosenVariant& chosen);
 // check_stream.cpp
 Verdict check_stream(const ChosenVariant& chosen);
 // check_memory.cpp

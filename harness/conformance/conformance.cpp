@@ -25,6 +25,8 @@ std::span<const Check> all_checks() {
       Check{"equivariant", "the order of keys changes nothing", check_equivariant},
       Check{"stream", "segments with a state give what one call gives", check_stream},
       Check{"extreme_logits", "logits of 1e4 stay finite", check_extreme_logits},
+      Check{"non_finite", "a NaN reaches what its formula says, and is seen", check_non_finite},
+      Check{"magnitudes", "huge inputs stay finite, denormal ones are numbers", check_magnitudes},
       Check{"sentinels", "writes nothing around its outputs", check_sentinels},
       Check{"beyond_views", "reads nothing around its inputs", check_beyond_views},
       Check{"used_workspace", "same bits in a workspace full of NaN", check_used_workspace},

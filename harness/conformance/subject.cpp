@@ -251,6 +251,10 @@ std::string not_finite(const Subject& subject, const Outcome& outcome) {
     std::string found = first_not_finite(outputs[o], outcome.outputs[o].view());
     if (!found.empty()) return found;
   }
+  return not_finite_gradient(subject, outcome);
+}
+
+std::string not_finite_gradient(const Subject& subject, const Outcome& outcome) {
   const std::vector<Shape> inputs = subject.inputs();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Shape gradient{gradient_name(inputs[i]), inputs[i].rows, inputs[i].cols};

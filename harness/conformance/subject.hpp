@@ -151,5 +151,7 @@ std::string output_difference(const Subject& subject, const Outcome& a, const Ou
 /// "" when every output, input gradient and parameter gradient is finite (log_sum_exp may be
 /// -infinity), otherwise what is not.
 std::string not_finite(const Subject& subject, const Outcome& outcome);
+/// The same, of the gradients only.
+std::string not_finite_gradient(const Subject& subject, const Outcome& outcome);
 
 }  // namespace arena

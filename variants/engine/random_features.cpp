@@ -137,7 +137,8 @@ void RandomFeatures::rectify(const ConstView& y, View features) const {
     const float* const from = y.data() + i * y.outerStride();
     float* const to = features.data() + i * features.outerStride();
     simd::for_vectors(num_features_, [&](Index r, Index lanes) {
-      const Vec positive = simd::maximum(simd::load_part(from + r, lanes), Vec(0.0F));
+      const Vec given = simd::load_part(from + r, lanes);
+      const Vec positive = simd::select(given < Vec(0.0F), Vec(0.0F), given);  // NaN stays
       simd::store_part(to + r, positive + Vec(kReluFloor), lanes);
     });
   }

@@ -146,7 +146,8 @@ void sorted_forward(const Team& team, const SortedRounds& rounds, const HeadInpu
                          part.first_of_queries ? Output::kOverwrite : Output::kAdd);
   });
   for (Index i = 0; i < out.rows(); ++i) {
-    if (statistics(0, i) == kNoReference) out.row(i) = in.value.row(i);
+    // Out is 0 where a row sees no key but its own; it stays NaN where no score is a number.
+    if (statistics(0, i) == kNoReference) out.row(i) += in.value.row(i);
   }
 }
 
