@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "harness/layers/eigen_blocking.hpp"
 #include "harness/model/decoder.hpp"
@@ -116,6 +117,10 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   const Index size = job.task.size(Split::kTest);
   check(size > 0, "the task has no test samples");
   const Evaluation last = training.score(Split::kTest, size, training.last_values());
+  if (!std::isfinite(last.loss)) {
+    throw Error(fmt::format("the test loss is {} after step {}", last.loss, state.step),
+                Failure::kDiverged);
+  }
   const bool last_is_best = state.best_step < 0 || state.best_step == state.step;
   const Evaluation best =
       last_is_best ? last : training.score(Split::kTest, size, training.best_values());
