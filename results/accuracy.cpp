@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* kMarkNote =
     "Bold or *: best mean of its column. ≈: not to be told from it: the 95 % interval of the "
-    "difference holds 0, by a bootstrap paired by seed and test example, over examples and, with 5 "
+    "difference holds 0, by a bootstrap paired by seed and test sequence, over sequences and, with "
+    "5 "
     "seeds or more, over seeds.";
 constexpr const char* kAverageNote =
     "avg5: listops, text, retrieval, image and pathfinder; avg6: these and pathx. Never compare "
@@ -210,7 +211,11 @@ Tables accuracy_view(const RecordSet& set) {
   const std::vector<std::string> variants = trained_variants(groups);
   Tables tables{.grids = {accuracy_grid(groups)}, .notes = {}};
   Grid& grid = tables.grids.front();
-  if (mark_columns(groups, variants, tasks_of(groups), grid)) tables.notes.emplace_back(kMarkNote);
+  if (mark_columns(groups, variants, tasks_of(groups), grid)) {
+    tables.notes.emplace_back(kMarkNote);
+    const std::string note = note_on_sequences(set.records);
+    if (!note.empty()) tables.notes.push_back(note);
+  }
   const bool five = add_average(groups, variants, 5, grid);
   const bool six = add_average(groups, variants, 6, grid);
   if (five || six) tables.notes.emplace_back(kAverageNote);

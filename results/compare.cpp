@@ -271,6 +271,8 @@ ComparisonResult compare(std::span<const Record> base, std::span<const Record> n
   for (Comparison& row : result.comparisons) judge(effects, row);
   std::ranges::stable_sort(result.comparisons, {}, &Comparison::verdict);
   note_common_shift(result.comparisons, result.notes);
+  const std::string note = note_on_sequences(all);
+  if (!note.empty()) result.notes.push_back(note);
   note_missing(before, after, "BASE", result.notes);
   note_missing(after, before, "NEW", result.notes);
   return result;

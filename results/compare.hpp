@@ -49,7 +49,7 @@ struct ComparisonResult {
 
 /// Compares cells with the same options and settings. Times: Mann and Whitney's test of the
 /// repetitions and the bootstrap interval of the ratio of medians; of other machines they are not
-/// judged. Accuracies: paired by seed and test example, or where bitmaps are missing by a
+/// judged. Accuracies: paired by seed and test sequence, or where bitmaps are missing by a
 /// permutation test of the seeds. Memory: as it is. What only one side has is in the notes. Throws
 /// Error when there is nothing in common.
 ComparisonResult compare(std::span<const Record> base, std::span<const Record> next,

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "results/bootstrap.hpp"
@@ -21,44 +22,57 @@ struct PairedDifference {
   double p = 1;         // two-sided, of no difference
   Index seeds = 0;      // that both sets have
   Index examples = 0;   // scored labels of the test split
+  Index sequences = 0;  // that these labels are of
 
   /// Whether value and interval are about any seed, or only about those that were run.
   bool about_seeds() const { return seeds >= kSeedsForClaims; }
 };
 
-/// Ways to draw the examples of a test split again, kept because every pair of sets uses the same.
-class ExampleResamples {
+/// Ways to draw the sequences of a test split again, kept because every pair of sets uses the same.
+/// Labels of one sequence are right or wrong together more often than not, so none is drawn alone.
+class SequenceResamples {
  public:
-  ExampleResamples(Index examples, int resamples, RandomKey key);
+  /// `labels`: how many each sequence has, one after another in a bitmap.
+  SequenceResamples(std::span<const Index> labels, int resamples, RandomKey key);
   int count() const { return static_cast<int>(planes_.size()); }
-  /// Number of drawn examples, each as often as it was drawn, whose bit is set.
+  /// Number of drawn labels, each as often as its sequence was drawn, whose bit is set.
   Index drawn(int resample, std::span<const std::uint64_t> bits) const;
+  /// Number of all drawn labels.
+  Index labels(int resample) const { return labels_[static_cast<std::size_t>(resample)]; }
 
  private:
-  /// Bit i of plane k is bit k of how often example i was drawn.
+  /// Bit i of plane k is bit k of how often label i was drawn.
   using Planes = std::vector<std::vector<std::uint64_t>>;
   std::vector<Planes> planes_;
+  std::vector<Index> labels_;
 };
 
-/// Compares sets of trainings by their bitmaps of right answers. A bootstrap over examples, drawn
-/// alike for all seeds and both sets, and, with kSeedsForClaims seeds or more, over seeds as well;
-/// its variance, freed of the bias that few seeds have, gives the interval by Student's t with the
-/// degrees of freedom of Satterthwaite (1946). Labels of one sequence are taken as independent.
+/// Compares sets of trainings by their bitmaps of right answers. A bootstrap over test sequences,
+/// drawn alike for all seeds and both sets, and, with kSeedsForClaims seeds or more, over seeds as
+/// well; its variance, freed of the bias that few sequences and few seeds have, gives the interval
+/// by Student's t with the degrees of freedom of Satterthwaite (1946). Where no record says which
+/// labels are of one sequence, each is taken as one.
 class PairedComparison {
  public:
   explicit PairedComparison(RandomKey key, int resamples = 1000)
       : key_(key), resamples_(resamples) {}
-  /// Absent where no seed has a bitmap of the same examples in both sets.
+  /// Absent where no seed has a bitmap of the same examples, of two sequences or more, in both
+  /// sets.
   std::optional<PairedDifference> operator()(std::span<const Record* const> first,
                                              std::span<const Record* const> second);
 
  private:
-  const ExampleResamples& examples(Index count);
+  const SequenceResamples& resamples(const std::vector<Index>& labels);
 
   RandomKey key_;
   int resamples_;
-  std::map<Index, ExampleResamples> drawn_;
+  std::map<std::vector<Index>, SequenceResamples> drawn_;
 };
+
+/// A note for tables, where records do not say which labels are of one sequence (older ones do
+/// not);
+/// "" where all do.
+std::string note_on_sequences(std::span<const Record> records);
 
 /// Which test examples were right, from a record's hexadecimal digits: the first example is the
 /// highest bit of the first word. Throws Error naming `source` on anything but such digits.

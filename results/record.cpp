@@ -44,7 +44,8 @@ void visit_fields(AnyRecord& r, Visit&& visit) {
   visit("validation_accuracy_best", r.validation_accuracy_best);
   visit("test_accuracy_best", r.test_accuracy_best);
   visit("test_accuracy_last", r.test_accuracy_last), visit("metrics", r.metrics);
-  visit("correct", r.correct), visit("chance_accuracy", r.chance_accuracy);
+  visit("correct", r.correct), visit("sequence_starts", r.sequence_starts);
+  visit("chance_accuracy", r.chance_accuracy);
   visit("shortcut_accuracy", r.shortcut_accuracy);
 }
 

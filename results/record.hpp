@@ -78,7 +78,9 @@ struct Record {
   std::vector<CurvePoint> loss_curve{}, validation_curve{};
   std::optional<double> validation_accuracy_best{}, test_accuracy_best{}, test_accuracy_last{};
   std::map<std::string, double> metrics{};
-  std::string correct;  // bitmap of test examples answered right, hexadecimal, first example first
+  std::string correct;  // bitmap of scored test labels that are right, hexadecimal, first one first
+  std::string
+      sequence_starts;  // beside it: the first label of each sequence; empty: one label each
   std::optional<double> chance_accuracy{};
   std::map<std::string, double> shortcut_accuracy{};
 

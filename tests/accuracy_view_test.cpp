@@ -9,7 +9,7 @@ namespace {
 /// A training whose first `right` of 1000 test examples are right.
 Record scored(const std::string& variant, const std::string& task, std::uint64_t seed, int right) {
   Record r = training(variant, seed, right / 1000.0);
-  r.id += task, r.task = task, r.metrics["test_labels"] = 1000;
+  r.id += task, r.task = task, r.metrics["test_labels"] = r.metrics["test_sequences"] = 1000;
   for (int first = 0; first < 1000; first += 4) {
     r.correct += "08cef"[std::clamp(right - first, 0, 4)];
   }
@@ -48,7 +48,7 @@ local       11.0 ± 1.4     11.0 ± 1.4    11.0 ± 1.4 (1 of 2 NOT_LEARNED)
 (chance)          10.0           10.0                               10.0
 (majority)        12.5           12.5                               12.5
 
-Bold or *: best mean of its column. ≈: not to be told from it: the 95 % interval of the difference holds 0, by a bootstrap paired by seed and test example, over examples and, with 5 seeds or more, over seeds.
+Bold or *: best mean of its column. ≈: not to be told from it: the 95 % interval of the difference holds 0, by a bootstrap paired by seed and test sequence, over sequences and, with 5 seeds or more, over seeds.
 Machine: Test CPU, 2 cores, x86-64-v3.
 2 seeds: with fewer than 5, nothing is claimed about seeds.
 PARTIAL: 6 records use a subset of their data set.

@@ -93,6 +93,7 @@ TEST_P(Scores, AreTheSameOnAnyNumberOfThreads) {
   for (const Index threads : {2, 3, 16}) {
     const Evaluation many = scores(all(), threads);
     EXPECT_EQ(many.right, one.right);
+    EXPECT_EQ(many.starts, one.starts);
     EXPECT_EQ(many.loss, one.loss);
     EXPECT_EQ(many.accuracy, one.accuracy);
     EXPECT_EQ(many.whole_accuracy, one.whole_accuracy);
@@ -128,6 +129,19 @@ TEST_P(Scores, AreTheSameInAnyOrder) {
   EXPECT_EQ(backwards.whole_accuracy, forwards.whole_accuracy);
   EXPECT_EQ(backwards.forced_accuracy, forwards.forced_accuracy);
   EXPECT_NEAR(backwards.loss, forwards.loss, kOrderTolerance * forwards.loss);
+}
+
+TEST_P(Scores, SayWhereTheLabelsOfASequenceBegin) {
+  std::vector<std::uint8_t> starts;
+  Index sequences = 0;
+  for (const Index i : all()) {
+    const Index labels = count_scored(task_->sample(Split::kTest, i).labels);
+    sequences += labels > 0 ? 1 : 0;
+    for (Index label = 0; label < labels; ++label) starts.push_back(label == 0 ? 1 : 0);
+  }
+  const Evaluation scored = scores(all());
+  EXPECT_EQ(scored.starts, starts);
+  EXPECT_EQ(scored.sequences(), sequences);
 }
 
 /// What is drawn in scoring is drawn for each sample of a split by itself.

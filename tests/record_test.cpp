@@ -35,7 +35,8 @@ Record full_record() {
   r.learning_rate = {{"0", 0.0}, {"last", 1e-5}}, r.lengths = {{"min", 2}, {"max", 128}};
   r.loss_curve = {{1, 2.5, 0.1, 0.01}, {2, 2.25, 0.2, 0.02}}, r.validation_curve = {{2, 2, 0.5, 1}};
   r.validation_accuracy_best = 0.5, r.test_accuracy_best = 0.25, r.test_accuracy_last = 0.125;
-  r.metrics = {{"rows left out", 40}}, r.correct = "f0a", r.chance_accuracy = 0.1;
+  r.metrics = {{"rows left out", 40}}, r.correct = "f0a", r.sequence_starts = "8a8",
+  r.chance_accuracy = 0.1;
   r.shortcut_accuracy = {{"root operator", 0.36}};
   return r;
 }

@@ -111,6 +111,8 @@ TEST_F(Trainer, LearnsEightExamplesByHeart) {
     EXPECT_EQ(record.test_accuracy_best, 1);
     EXPECT_EQ(record.test_accuracy_last, 1);
     EXPECT_EQ(record.status, "OK");
+    EXPECT_EQ(record.metrics.at("test_sequences"), 8);
+    EXPECT_EQ(record.sequence_starts.empty(), task.answer() == Answer::kSequenceLabel);
   }
 }
 

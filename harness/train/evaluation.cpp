@@ -50,6 +50,8 @@ Evaluation evaluate(const Model& model, const ModelValues& values, const Task& t
   for (const SampleResult& result : results) {
     total.loss += result.loss;
     total.right.insert(total.right.end(), result.right.begin(), result.right.end());
+    if (!result.right.empty()) total.starts.push_back(1);
+    total.starts.resize(total.right.size(), 0);
     const Index right = std::ranges::count(result.right, 1);
     correct += right;
     forced_correct += result.forced_correct;

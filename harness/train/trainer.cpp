@@ -130,6 +130,8 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   record.metrics["test_loss_best"] = best.loss;
   record.metrics["test_loss_last"] = last.loss;
   record.metrics["test_labels"] = static_cast<double>(best.scored());
+  record.metrics["test_sequences"] = static_cast<double>(best.sequences());
+  if (best.sequences() < best.scored()) record.sequence_starts = bitmap_text(best.starts);
   if (job.task.answer() == Answer::kSequence) note_writing(job, best, record);
 
   record.chance_accuracy = 1 / static_cast<double>(job.task.num_classes());
