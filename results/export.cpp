@@ -13,17 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// "kernel/forward/1024/linformer[rank=64]/8x64", and what is not 1 or "no".
-std::string timing_name(const Record& r) {
-  std::string name = fmt::format("{}/{}/{}/{}/{}x{}", r.scope, r.pass, r.length,
-                                 named_text(r.variant, r.options), r.heads, r.head_dim);
-  if (!r.task.empty()) name += "/" + named_text(r.task, r.task_options);
-  if (r.causal) name += "/causal";
-  if (r.batch > 1) name += fmt::format("/batch_{}", r.batch);
-  if (r.threads > 1) name += fmt::format("/threads_{}", r.threads);
-  return name;
-}
-
 Json google_entry(const Record& r, const std::string& name, double time_ns) {
   Json entry{{"name", name},
              {"run_name", timing_name(r)},
@@ -100,6 +89,16 @@ std::string bencher(const std::vector<const Record*>& timings) {
 }
 
 }  // namespace
+
+std::string timing_name(const Record& r) {
+  std::string name = fmt::format("{}/{}/{}/{}/{}x{}", r.scope, r.pass, r.length,
+                                 named_text(r.variant, r.options), r.heads, r.head_dim);
+  if (!r.task.empty()) name += "/" + named_text(r.task, r.task_options);
+  if (r.causal) name += "/causal";
+  if (r.batch > 1) name += fmt::format("/batch_{}", r.batch);
+  if (r.threads > 1) name += fmt::format("/threads_{}", r.threads);
+  return name;
+}
 
 std::vector<std::string> export_names() {
   return {"gbench", "github-action-benchmark", "bencher"};

@@ -10,6 +10,7 @@
 #include "harness/bench/contender.hpp"
 #include "harness/bench/google.hpp"
 #include "harness/bench/gradient_probe.hpp"
+#include "results/export.hpp"
 #include "tests/broken_variants.hpp"
 #include "tests/expect_error.hpp"
 
@@ -187,19 +188,23 @@ TEST(Google, FilterLeavesOut) {
 
 TEST(Google, WritesItsOwnReportOverAllGroups) {
   const std::string path = testing::TempDir() + "google_" + std::to_string(getpid()) + ".json";
+  std::vector<Record> records;
   {
     GoogleBenchmark google(
         std::vector<std::string>{"--benchmark_min_time=0.0001", "--benchmark_out=" + path});
     BenchGroup group = group_of(small_shape(Pass::kForward), {"dense"});
     run_bench_group(group, google, [](const std::string&) {});
     group.shape.length = 38;
-    run_bench_group(group, google, [](const std::string&) {});
+    records = run_bench_group(group, google, [](const std::string&) {});
   }
   std::ifstream file(path);
   const nlohmann::json report = nlohmann::json::parse(file);
   ASSERT_EQ(report["benchmarks"].size(), 6U);
   const auto& last = report["benchmarks"].back();
-  EXPECT_EQ(last["name"], "forward/38/dense/real_time");
+  EXPECT_EQ(last["name"], timing_name(records.front()));
+  const nlohmann::json exported = nlohmann::json::parse(export_timings(records, "gbench"));
+  EXPECT_EQ(last["name"], exported["benchmarks"].front()["name"]);
+  EXPECT_EQ(last["run_name"], exported["benchmarks"].front()["run_name"]);
   EXPECT_EQ(last["repetitions"], 3);
   EXPECT_EQ(last["repetition_index"], 2);
   EXPECT_GT(last["flops_per_s"], 0);

@@ -12,6 +12,7 @@
 #include "harness/bench/peer.hpp"
 #include "harness/machine/meter.hpp"
 #include "harness/machine/peak.hpp"
+#include "results/export.hpp"
 #include "results/statistics.hpp"
 
 namespace arena {
@@ -38,11 +39,10 @@ ComputeLimits better(const ComputeLimits& a, const ComputeLimits& b) {
           std::max(a.l1_flops_per_s, b.l1_flops_per_s)};
 }
 
-TimedCall timed_call(const BenchGroup& group, const BenchVariant& chosen, BenchEntry& entry,
-                     const Team& team, const ComputeLimits& limits) {
+TimedCall timed_call(BenchEntry& entry, const Team& team, const ComputeLimits& limits) {
   Timed* const contender = entry.contender.get();
   auto mark = std::make_shared<Workspace::Mark>();
-  TimedCall call{.name = benchmark_name(group.shape, label_of(chosen)),
+  TimedCall call{.name = timing_name(entry.record),
                  .prepare =
                      [=] {
                        *mark = team.workspace().mark();
@@ -96,7 +96,7 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, Pee
     if (!entries[i].contender) continue;
     timed.push_back(&entries[i]);
     hashes.push_back(hash_of_call(*entries[i].contender, team));
-    calls.push_back(timed_call(group, group.variants[i], entries[i], team, before));
+    calls.push_back(timed_call(entries[i], team, before));
   }
   for (TimedCall& call : peers.calls()) calls.push_back(std::move(call));
   for (BenchEntry* entry : peers.timed()) timed.push_back(entry);
@@ -134,7 +134,7 @@ std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& go
   Workers workers(group.shape.threads);
   std::vector<BenchEntry> entries;
   for (const BenchVariant& chosen : group.variants) {
-    progress(fmt::format("checking {}", benchmark_name(group.shape, label_of(chosen))));
+    progress(fmt::format("checking {}", timing_name(blank_record(group.shape, chosen))));
     entries.push_back(inputs.tensors
                           ? make_entry(group.shape, chosen, *inputs.tensors)
                           : make_step_entry(group.shape, chosen, *inputs.batch, workers));
@@ -142,7 +142,8 @@ std::vector<Record> run_bench_group(const BenchGroup& group, GoogleBenchmark& go
   PeerGroup peers(group, inputs.tensors ? &*inputs.tensors : nullptr,
                   inputs.batch ? &*inputs.batch : nullptr);
   peers.start(progress);
-  progress(fmt::format("timing {}", benchmark_name(group.shape, "*")));
+  progress(fmt::format("timing {}",
+                       timing_name(blank_record(group.shape, {.name = "*", .options = {}}))));
   time_entries(group, entries, peers, workers.team(), google);
   std::vector<Record> records;
   for (BenchEntry& entry : entries) records.push_back(std::move(entry.record));

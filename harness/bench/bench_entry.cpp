@@ -81,6 +81,7 @@ Record blank_record(const BenchShape& shape, const BenchVariant& chosen) {
   record.options = chosen.options.values();
   record.scope = shape.scope;
   record.pass = pass_name(shape.pass);
+  record.task = shape.task;
   record.length = shape.length;
   record.heads = shape.heads;
   record.head_dim = shape.head_dim;
@@ -177,16 +178,6 @@ void judge_outputs(const BenchShape& shape, Contender& contender, const Team& te
                              gradient_error, gradient_tolerance));
     }
   }
-}
-
-std::string benchmark_name(const BenchShape& shape, const std::string& label) {
-  std::string name = fmt::format("{}/{}/{}", pass_name(shape.pass), shape.length, label);
-  if (shape.scope != "kernel") name += "/" + shape.scope;
-  if (!shape.task.empty()) name += "/" + shape.task;
-  if (shape.causal) name += "/causal";
-  if (shape.batch > 1) name += fmt::format("/batch_{}", shape.batch);
-  if (shape.threads > 1) name += fmt::format("/threads_{}", shape.threads);
-  return name;
 }
 
 std::string label_of(const BenchVariant& chosen) {

@@ -16,8 +16,6 @@ struct BenchEntry {
   double tokens = 0;                 // of one call
 };
 
-/// "forward/4096/linformer[rank=64]", with the parts of the shape that are not the default behind.
-std::string benchmark_name(const BenchShape& shape, const std::string& label);
 /// Name of the variant with the options that differ from their defaults.
 std::string label_of(const BenchVariant& chosen);
 

@@ -179,6 +179,7 @@ std::vector<std::vector<double>> GoogleBenchmark::time(std::span<const TimedCall
       // Shown as one benchmark with many repetitions, under its plain name.
       run.run_name.iterations.clear();
       run.run_name.repetitions.clear();
+      run.run_name.time_type.clear();
       run.repetition_index = round;
       run.repetitions = repetitions;
       runs[index_of(run, calls)].push_back(std::move(run));

@@ -9,6 +9,7 @@
 
 #include "harness/bench/peer_reference.hpp"
 #include "harness/sweep/build_info.hpp"
+#include "results/export.hpp"
 
 namespace arena {
 namespace {
@@ -98,7 +99,7 @@ PeerGroup::~PeerGroup() {
 
 void PeerGroup::start(const std::function<void(const std::string&)>& progress) {
   for (const auto& row : rows_) {
-    progress(fmt::format("checking {}", benchmark_name(group_.shape, row->peer.label())));
+    progress(fmt::format("checking {}", timing_name(row->entry.record)));
     start_row(*row);
     if (row->entry.record.status != "OK") row->process.reset();
   }
@@ -138,10 +139,8 @@ std::vector<TimedCall> PeerGroup::calls() {
   for (const auto& owned : rows_) {
     Row* const row = owned.get();
     if (!row->process) continue;
-    TimedCall call{.name = benchmark_name(group_.shape, row->peer.label()),
-                   .prepare = settle,
-                   .call = {},
-                   .finish = settle};
+    TimedCall call{
+        .name = timing_name(row->entry.record), .prepare = settle, .call = {}, .finish = settle};
     call.measure = [this, row](Index calls_wanted) {
       const PeerAnswer answer = row->process->ask({{"do", "run"}, {"calls", calls_wanted}},
                                                   group_.peer_settings.timeout_s);

@@ -62,7 +62,6 @@ BenchEntry make_step_entry(const BenchShape& shape, const BenchVariant& chosen,
   fix_eigen_blocking();
   BenchEntry entry{blank_record(shape, chosen), nullptr, 0, static_cast<double>(batch.tokens())};
   Record& record = entry.record;
-  record.task = shape.task;
   record.dataset_hash = batch.dataset_hash();
   record.lengths = batch.lengths();
   const std::string reason = why_unsupported(Registry<Variant>::find(chosen.name), batch);
