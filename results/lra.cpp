@@ -159,8 +159,17 @@ std::map<std::string, std::map<Index, const Record*>> steps_here(const RecordSet
   return steps;
 }
 
+/// Speed relative to exact attention that was timed side by side with it.
+std::optional<double> times_exact(const std::vector<TimeGroup>& groups, const Record& record) {
+  const auto group = std::ranges::find_if(
+      groups, [&](const TimeGroup& g) { return std::ranges::count(g.records, &record) > 0; });
+  const auto dense = group->speed_up(record, "dense");
+  return dense ? dense : group->speed_up(record, "blocked");
+}
+
 std::vector<GridCell> speed_row(const std::string& mechanism, const std::string& name,
-                                const std::map<Index, const Record*>& by_length) {
+                                const std::map<Index, const Record*>& by_length,
+                                const std::vector<TimeGroup>& groups) {
   std::vector<GridCell> row{words(readable(mechanism)), words(name), words(kHere)};
   const auto cell = [&](Index length, auto&& value_of) {
     const auto found = by_length.find(length);
@@ -172,6 +181,9 @@ std::vector<GridCell> speed_row(const std::string& mechanism, const std::string&
       if (r.time_ns_median.value_or(0) <= 0) return std::nullopt;
       return kNanosecondsPerSecond / *r.time_ns_median;
     }));
+  }
+  for (const Index length : kSpeedLengths) {
+    row.push_back(cell(length, [&](const Record& r) { return times_exact(groups, r); }));
   }
   for (const Index length : kSpeedLengths) {
     row.push_back(cell(length, [](const Record& r) -> std::optional<double> {
@@ -190,19 +202,27 @@ Grid speed_grid_beside_published(const RecordSet& set) {
     grid.columns.push_back(fmt::format("steps/s {}K", length / 1024));
   }
   for (const Index length : kSpeedLengths) {
+    grid.columns.push_back(fmt::format("x exact {}K", length / 1024));
+  }
+  for (const Index length : kSpeedLengths) {
     grid.columns.push_back(fmt::format("GB {}K", length / 1024));
   }
   const auto steps = steps_here(set);
+  const std::vector<TimeGroup> groups = time_groups(set);
+  const PublishedSpeed& exact = published_speeds().front();
   for (const std::string& mechanism : mechanisms(set)) {
     for (const auto& [name, by_length] : steps) {
       if (mechanism_of(by_length.begin()->second->variant) != mechanism) continue;
-      grid.rows.push_back(speed_row(mechanism, name, by_length));
+      grid.rows.push_back(speed_row(mechanism, name, by_length, groups));
     }
     for (const PublishedSpeed& published : published_speeds()) {
       if (published.mechanism != mechanism) continue;
       std::vector<GridCell> row{words(readable(mechanism)), words(std::string(published.model)),
                                 words("LRA")};
       for (const double value : published.steps_per_s) row.push_back(number(value));
+      for (std::size_t i = 0; i < kSpeedLengths.size(); ++i) {
+        row.push_back(fixed(published.steps_per_s[i] / exact.steps_per_s[i], 1));
+      }
       for (const double value : published.gigabytes) row.push_back(number(value));
       grid.rows.push_back(std::move(row));
     }
@@ -216,9 +236,10 @@ Tables lra_view(const RecordSet& set) {
   Tables tables{
       .grids = {accuracy_grid_beside_published(set), speed_grid_beside_published(set)},
       .notes = {"here: these records; steps are those of scope step at these lengths (arena bench "
-                "--scope step --lengths 1024:4096:+1024), GB the peak of a process. All others are "
-                "published figures, each of its own model, training and machine: they do not "
-                "compare across setups.",
+                "--scope step --lengths 1024:4096:+1024), GB the peak of a process, x exact the "
+                "speed relative to dense (or where that was not timed, to blocked) beside it. All "
+                "others are published figures, each of its own model, training and machine: they "
+                "do not compare across setups.",
                 "avg5: without pathx, avg6: with it, from the figures shown. A FAIL has no avg6."}};
   for (const PublishedSetup& setup : published_setups()) {
     tables.notes.push_back(fmt::format("{}: {}.", setup.name, setup.what));
