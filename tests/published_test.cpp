@@ -6,7 +6,7 @@
 #include <set>
 
 #include "harness/core/check.hpp"
-#include "results/figure/figure.hpp"
+#include "results/figure/drawing.hpp"
 #include "results/store.hpp"
 #include "results/table.hpp"
 
@@ -26,7 +26,14 @@ std::vector<std::string> published_runs() {
 class Published : public testing::TestWithParam<std::string> {
  protected:
   std::string dir() const { return ARENA_SOURCE_DIR "/results/published/" + GetParam(); }
+  std::string svg(const Figure& figure) const {
+    return read_file(dir() + "/figures/" + figure.id + ".svg");
+  }
   std::vector<Record> records() const { return Store(dir()).load(); }
+  std::vector<Figure> figures() const {
+    const std::vector<Record> all = newest_of_each(records());
+    return figures_of({.records = all, .labels = Labels(all), .stale = {}});
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Runs, Published, testing::ValuesIn(published_runs()));
 
@@ -39,14 +46,51 @@ TEST_P(Published, TablesAreWhatTheRecordsGive) {
 }
 
 TEST_P(Published, EveryFigureOfTheRecordsIsThere) {
-  const std::vector<Record> all = newest_of_each(records());
-  const RecordSet set{.records = all, .labels = Labels(all), .stale = {}};
   std::set<std::string> wanted, found;
-  for (const Figure& figure : figures_of(set)) wanted.insert(figure.id + ".svg");
+  for (const Figure& figure : figures()) wanted.insert(figure.id + ".svg");
   for (const auto& entry : fs::directory_iterator(dir() + "/figures")) {
     found.insert(entry.path().filename().string());
   }
   EXPECT_EQ(found, wanted);
+}
+
+/// Texts between `before` and `after` in a picture.
+std::vector<std::string> texts(const std::string& svg, const std::string& before,
+                               const std::string& after) {
+  std::vector<std::string> found;
+  for (std::size_t at = 0; (at = svg.find(before, at)) != std::string::npos;) {
+    at += before.size();
+    found.push_back(svg.substr(at, svg.find(after, at) - at));
+  }
+  return found;
+}
+
+/// The words of a mark have its name and its numbers; they do not depend on who draws it.
+TEST_P(Published, FiguresSayWhatTheRecordsGive) {
+  using Texts = std::vector<std::string>;
+  for (const Figure& figure : figures()) {
+    const std::string drawn = svg(figure);
+    Texts words;
+    for (const Series& series : figure.series) {
+      for (const Mark& mark : series.marks) words.push_back(escaped(mark.words));
+    }
+    for (const Mark& ring : figure.rings) words.push_back(escaped(ring.words));
+    EXPECT_EQ(texts(drawn, "class=\"mark\"><title>", "</title>"), words) << figure.id;
+    EXPECT_EQ(texts(drawn, "aria-label=\"", "\""), Texts{escaped(figure.title)}) << figure.id;
+    EXPECT_EQ(texts(drawn, "<desc>", "</desc>"), Texts{escaped(figure.caption)}) << figure.id;
+  }
+}
+
+/// Another gnuplot may draw the same otherwise.
+TEST_P(Published, FiguresAreDrawnFromTheRecords) {
+  const std::string published_by = read_file(dir() + "/gnuplot_version");
+  const auto here = run_gnuplot(
+      "set print '-'\nprint sprintf('gnuplot %s patchlevel %s', "
+      "sprintf('%.1f', GPVAL_VERSION), GPVAL_PATCHLEVEL)\n");
+  if (here != published_by) GTEST_SKIP() << "published by " << published_by;
+  for (const Figure& figure : figures()) {
+    EXPECT_TRUE(svg(figure) == picture(figure, PictureFormat::kSvg)) << figure.id;
+  }
 }
 
 TEST_P(Published, ComesFromOneMachineAndOneCommit) {
