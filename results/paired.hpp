@@ -69,8 +69,7 @@ class PairedComparison {
   std::map<std::vector<Index>, SequenceResamples> drawn_;
 };
 
-/// A note for tables, where records do not say which labels are of one sequence (older ones do
-/// not);
+/// A note for tables where records do not say which labels are of one sequence, as older ones;
 /// "" where all do.
 std::string note_on_sequences(std::span<const Record> records);
 
