@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -52,7 +53,10 @@ class FileServer {
     return "http://127.0.0.1:" + std::to_string(port_) + path;
   }
   /// Where each request so far wanted the file to begin.
-  const std::vector<std::size_t>& starts() const { return starts_; }
+  std::vector<std::size_t> starts() const {
+    const std::lock_guard lock(starts_mutex_);
+    return starts_;
+  }
 
  private:
   void serve() {
@@ -80,7 +84,10 @@ class FileServer {
     const std::string range = "Range: bytes=";
     const std::size_t at = request.find(range);
     std::size_t start = at == std::string::npos ? 0 : std::stoul(request.substr(at + range.size()));
-    starts_.push_back(start);
+    {
+      const std::lock_guard lock(starts_mutex_);
+      starts_.push_back(start);
+    }
     if (serving_ == Serving::kWithoutRanges) start = 0;
     const std::string all = std::to_string(content_.size());
     std::string status = "200 OK";
@@ -121,6 +128,7 @@ class FileServer {
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_ = false;
+  mutable std::mutex starts_mutex_{};  // TCP orders the two threads, but the language does not know
   std::vector<std::size_t> starts_{};
   std::thread thread_{};
 };
