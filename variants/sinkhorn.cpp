@@ -19,10 +19,10 @@
 // Source: Tay, Bahri, Yang, Metzler, Juan, "Sparse Sinkhorn Attention", ICML 2020, section 3.
 
 #include <cmath>
-#include <limits>
 
 #include "variants/engine/block_sort.hpp"
 #include "variants/engine/head_costs.hpp"
+#include "variants/engine/reference_block_sort.hpp"
 #include "variants/engine/reference_softmax.hpp"
 
 namespace arena {
@@ -117,59 +117,6 @@ class Sinkhorn final : public AttentionHead {
   std::vector<ParameterSpec> specs_;
 };
 
-constexpr double kNothing = -std::numeric_limits<double>::infinity();
-
-/// log(exp a + exp b), not both of them kNothing.
-double log_add(double a, double b) {
-  return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b)));
-}
-
-/// The sort net's logits after Sinkhorn's rounds, by plain sums over the pairs that exist.
-MatrixD balanced(const Problem& p, const Call& call, const MatrixD& key, const MatrixD& sort) {
-  const bool causal = p.setup.causal, noisy = call.training && p.options.on("gumbel");
-  const Index b = p.options.integer("block"), n = (key.rows() + b - 1) / b;
-  MatrixD r(n, n);
-  for (Index i = 0; i < n; ++i) {
-    const Index begin = causal ? 0 : i * b, end = std::min(key.rows(), i * b + (causal ? 1 : b));
-    const MatrixD sum = key.middleRows(begin, end - begin).colwise().sum() * sort.leftCols(n);
-    r.row(i) = sum / (p.options.real("temperature") * static_cast<double>(end - begin));
-    for (Index l = 0; l < n && noisy; ++l) r(i, l) += BlockSort::gumbel(call.key, i, l);
-  }
-  for (Index step = 0; step < p.options.integer("iterations"); ++step) {
-    for (Index i = 0; i < n; ++i) {
-      double sum = kNothing;
-      for (Index l = 0; l < (causal ? i : n); ++l) sum = log_add(sum, r(i, l));
-      r.row(i).array() -= sum;
-    }
-    for (Index l = 0; l < n; ++l) {
-      double sum = kNothing;
-      for (Index i = causal ? l + 1 : 0; i < n; ++i) {
-        sum = log_add(sum, r(i, l));
-        if (causal) r(i, l) -= sum;
-      }
-      if (!causal) r.col(l).array() -= sum;
-    }
-  }
-  return r;
-}
-
-/// What block i sees: the null row, or a mixture of the blocks that it may draw on.
-MatrixD mixture(const Problem& p, const MatrixD& r, const MatrixD& x, const ConstView& null,
-                Index i) {
-  const Index b = p.options.integer("block");
-  if (p.setup.causal && i == 0) return null.cast<double>();
-  MatrixD mixed = MatrixD::Zero(std::min(b, x.rows()), x.cols());
-  for (Index t = 0; t < mixed.rows(); ++t) {
-    const Index count = p.setup.causal ? i : (x.rows() - t + b - 1) / b;  // that have row t
-    double sum = kNothing;
-    for (Index l = 0; l < count; ++l) sum = log_add(sum, r(i, l));
-    for (Index l = 0; l < count; ++l) {
-      mixed.row(t) += std::exp(r(i, l) - sum) * x.row(l * b + t);
-    }
-  }
-  return mixed;
-}
-
 MatrixD attend(const MatrixD& query, const MatrixD& key, const MatrixD& value) {
   return reference_softmax(reference_scores(query, key)) * value;
 }
@@ -178,14 +125,16 @@ MatrixD reference(const Problem& p, const Call& call, const HeadInputs& in,
                   const Weights& weights) {
   const MatrixD q = in.query.cast<double>(), k = in.key.cast<double>(), v = in.value.cast<double>();
   const ConstSlices& w = weights.parameters;
-  const MatrixD r = balanced(p, call, k, w[0].cast<double>());
+  const MatrixD r = reference_sort(p, call, k, w[0].cast<double>());
   const Index b = p.options.integer("block"), n = q.rows();
   const bool joined = p.options.text("combine") == "concat";
   MatrixD out(n, v.cols());
   for (Index block = 0; block < r.rows(); ++block) {
     const bool null = p.setup.causal && block == 0;
-    const MatrixD mixed_key = mixture(p, r, k, null ? w[1] : ConstView(), block);
-    const MatrixD mixed_value = mixture(p, r, v, null ? w[2] : ConstView(), block);
+    const MatrixD mixed_key =
+        null ? MatrixD(w[1].cast<double>()) : reference_mixture(p, r, k, block);
+    const MatrixD mixed_value =
+        null ? MatrixD(w[2].cast<double>()) : reference_mixture(p, r, v, block);
     const Index begin = block * b, end = std::min(n, begin + b), rows = mixed_key.rows();
     for (Index i = begin; i < end; ++i) {
       const Index own = p.setup.causal ? i + 1 - begin : end - begin;
@@ -210,20 +159,9 @@ void hide_null(HeadProblem& problem) {
 
 constexpr Index kSortedBlock = 8;
 
-/// Block i is sorted to see the block before it (not causal: the first one sees the last).
-/// Column 1 + i of the keys marks block i; of the marks that a causal summary has collected, the
-/// latest must win.
 void sort_to_previous(HeadProblem& problem) {
   hide_null(problem);
-  const Index count = problem.extents.key_len / kSortedBlock;
-  problem.inputs.query.middleCols(1, count).setZero();
-  problem.inputs.key.middleCols(1, count).setZero();
-  problem.parameters[0].setZero();
-  for (Index i = 0; i < count; ++i) {
-    problem.inputs.key.block(i * kSortedBlock, 1 + i, kSortedBlock, 1).setOnes();
-    problem.parameters[0](1 + i, (i + count - 1) % count) =
-        std::pow(100.0F, static_cast<float>(i + 1));
-  }
+  sort_to_previous(problem, kSortedBlock);
 }
 
 Edges previous_and_own(const HeadProblem& problem) {

@@ -2,81 +2,20 @@
 
 #include <algorithm>
 
-#include "harness/layers/product.hpp"
 #include "harness/layers/rows.hpp"
+#include "variants/engine/block_mixing.hpp"
 
 namespace arena {
 namespace {
 
 constexpr Index kGroup = 32;  // blocks whose mixtures stand in memory together
 
-/// Some blocks, and the blocks that their mixtures draw on.
-class Group {
- public:
-  Group(const SortedBlocks& shape, Index begin)
-      : shape_(shape),
-        blocks_{begin, std::min(begin + kGroup, shape.count())},
-        sources_(shape.causal ? blocks_.end - 1 : shape.count()) {}
-
-  Range blocks() const { return blocks_; }
-  /// How many source blocks have a row t.
-  Index sources(Index t) const {
-    return std::min(sources_, shape_.count() - (t < shape_.last_rows() ? 0 : 1));
-  }
-  /// What of the mixture's matrices makes rows t.
-  template <class AnyView>
-  AnyView weights(const BlockMixture<AnyView>& mixture, Index t) const {
-    const bool whole = t < shape_.last_rows() || !shape_.has_partial();
-    return (whole ? mixture.weights : mixture.partial)
-        .row_slice(blocks_.begin, blocks_.size())
-        .column_slice(0, sources(t));
-  }
-  /// Rows t of the source blocks of a sequence.
-  template <class AnyView>
-  AnyView source_rows(const AnyView& x, Index t) const {
-    return every(x, t, shape_.block, sources(t));
-  }
-  /// Rows t of the group's mixtures, which stand one below the other.
-  View mixture_rows(const View& mixtures, Index t) const {
-    return every(mixtures, t, shape_.mixture_rows(), blocks_.size());
-  }
-  View mixture(const View& mixtures, Index i, Index rows) const {
-    return mixtures.row_slice((i - blocks_.begin) * shape_.mixture_rows(), rows);
-  }
-
- private:
-  template <class AnyView>
-  static AnyView every(AnyView x, Index first, Index step, Index count) {
-    return {x.data() + first * x.outerStride(), count, x.cols(), step * x.outerStride()};
-  }
-
-  const SortedBlocks& shape_;
-  Range blocks_;
-  Index sources_;
-};
-
 template <class Body>
 void for_groups(const SortedBlocks& shape, const Body& body) {
-  for (Index begin = 0; begin < shape.count(); begin += kGroup) body(Group(shape, begin));
+  for (Index begin = 0; begin < shape.count(); begin += kGroup) {
+    body(BlockGroup(shape, {begin, std::min(begin + kGroup, shape.count())}));
+  }
 }
-
-/// Keys and values of one group's mixtures, or their gradients.
-struct Mixtures {
-  View key, value;
-
-  static Mixtures take(Workspace& workspace, const SortedBlocks& shape) {
-    const View key = workspace.matrix(rows(shape), shape.head_dim);
-    return {key, workspace.matrix(rows(shape), shape.head_dim)};
-  }
-  static Index bytes(const SortedBlocks& shape) {
-    return 2 * stored_bytes<float>(rows(shape) * shape.head_dim);
-  }
-
- private:
-  static Index rows(const SortedBlocks& shape) {
-    return std::min(kGroup, shape.count()) * shape.mixture_rows();
-  }
-};
 
 template <class AnyView, class From>
 PairSaved<AnyView> take_saved(const SortedBlocks& shape, From& from) {
@@ -100,8 +39,9 @@ PairSaved<AnyView> saved_of(const SortedBlocks& shape, const PairSaved<AnyView>&
   return {columns(all.statistics), columns(all.own_statistics), rows_of(shape, all.other_out, i)};
 }
 
-PairInputs inputs_of(const SortedBlocks& shape, const HeadInputs& in, const Group& group,
-                     const Mixtures& mixtures, const BlockMixture<ConstView>& mixture, Index i) {
+PairInputs inputs_of(const SortedBlocks& shape, const HeadInputs& in, const BlockGroup& group,
+                     const MixedRows<View>& mixtures, const BlockMixture<ConstView>& mixture,
+                     Index i) {
   const bool null = shape.causal && i == 0;
   const Index other = shape.pair(i).other;
   return {rows_of(shape, in.query, i), rows_of(shape, in.key, i), rows_of(shape, in.value, i),
@@ -109,49 +49,15 @@ PairInputs inputs_of(const SortedBlocks& shape, const HeadInputs& in, const Grou
           null ? mixture.null_value : ConstView(group.mixture(mixtures.value, i, other))};
 }
 
-void mix(const Team& team, const SortedBlocks& shape, const Group& group,
-         const BlockMixture<ConstView>& mixture, const HeadInputs& in, const Mixtures& mixtures) {
-  team.for_each(shape.mixture_rows(), [&](Index t, const Team&) {
-    if (group.sources(t) == 0) return;
-    const ConstView weights = group.weights(mixture, t);
-    multiply(weights, group.source_rows(in.key, t), group.mixture_rows(mixtures.key, t),
-             Output::kOverwrite);
-    multiply(weights, group.source_rows(in.value, t), group.mixture_rows(mixtures.value, t),
-             Output::kOverwrite);
-  });
-}
-
-void mix_backward(const Team& team, const SortedBlocks& shape, const Group& group,
-                  const BlockMixture<ConstView>& mixture, const HeadInputs& in,
-                  const Mixtures& d_mixtures, const HeadGrads& d_in,
-                  const BlockMixture<View>& grads) {
-  team.for_each(shape.mixture_rows(), [&](Index t, const Team&) {
-    if (group.sources(t) == 0) return;
-    const Factor weights = transpose(group.weights(mixture, t));
-    multiply(weights, group.mixture_rows(d_mixtures.key, t), group.source_rows(d_in.key, t),
-             Output::kAdd);
-    multiply(weights, group.mixture_rows(d_mixtures.value, t), group.source_rows(d_in.value, t),
-             Output::kAdd);
-  });
-  for (Index t = 0; t < shape.mixture_rows(); ++t) {
-    if (group.sources(t) == 0) continue;
-    const View d_weights = group.weights(grads, t);
-    multiply(team, group.mixture_rows(d_mixtures.key, t), transpose(group.source_rows(in.key, t)),
-             d_weights, Output::kAdd);
-    multiply(team, group.mixture_rows(d_mixtures.value, t),
-             transpose(group.source_rows(in.value, t)), d_weights, Output::kAdd);
-  }
-}
-
 }  // namespace
 
 void sorted_blocks_forward(const Team& team, const SortedBlocks& shape, const HeadInputs& in,
                            const BlockMixture<ConstView>& mixture, View out, Frame* frame) {
   const WorkspaceScope scope(team.workspace());
-  const Mixtures mixtures = Mixtures::take(team.workspace(), shape);
+  const auto mixtures = MixedRows<View>::take(team.workspace(), shape, kGroup);
   const PairSaved<View> saved = frame ? take_saved<View>(shape, *frame) : PairSaved<View>{};
-  for_groups(shape, [&](const Group& group) {
-    mix(team, shape, group, mixture, in, mixtures);
+  for_groups(shape, [&](const BlockGroup& group) {
+    mix_blocks(team, group, mixture, in, mixtures);
     team.for_each(group.blocks().size(), [&](Index b, const Team& worker) {
       const Index i = group.blocks().begin + b;
       pair_forward(worker, shape.pair(i), inputs_of(shape, in, group, mixtures, mixture, i),
@@ -165,12 +71,12 @@ void sorted_blocks_backward(const Team& team, const SortedBlocks& shape, const H
                             const HeadOutputGrads& d_outputs, FrameReader& frame, HeadGrads d_in,
                             const BlockMixture<View>& grads) {
   const WorkspaceScope scope(team.workspace());
-  const Mixtures mixtures = Mixtures::take(team.workspace(), shape);
+  const auto mixtures = MixedRows<View>::take(team.workspace(), shape, kGroup);
   const PairSaved<ConstView> saved = take_saved<ConstView>(shape, frame);
   zero_rows(d_in.key);
   zero_rows(d_in.value);
-  for_groups(shape, [&](const Group& group) {
-    mix(team, shape, group, mixture, in, mixtures);
+  for_groups(shape, [&](const BlockGroup& group) {
+    mix_blocks(team, group, mixture, in, mixtures);
     team.for_each(group.blocks().size(), [&](Index b, const Team& worker) {
       const Index i = group.blocks().begin + b;
       const auto of = [&](const auto& x) { return rows_of(shape, x, i); };
@@ -188,7 +94,7 @@ void sorted_blocks_backward(const Team& team, const SortedBlocks& shape, const H
       zero_rows(group.mixture(mixtures.key, 0, shape.mixture_rows()));
       zero_rows(group.mixture(mixtures.value, 0, shape.mixture_rows()));
     });
-    mix_backward(team, shape, group, mixture, in, mixtures, d_in, grads);
+    mix_blocks_backward(team, group, mixture, in, mixtures, d_in, grads);
   });
 }
 
@@ -209,7 +115,7 @@ Index SortedBlocks::frame_bytes() const {
 /// Groups of fewer blocks than workers share each block.
 SoftmaxScratch SortedBlocks::scratch(Index workers, const SoftmaxScratch& alone,
                                      const SoftmaxScratch& shared) const {
-  const Index mixtures = Mixtures::bytes(*this);
+  const Index mixtures = mixed_bytes(*this, kGroup);
   return {mixtures + std::max(alone.caller, shared.caller),
           mixtures + std::max(workers * alone.caller, shared.total)};
 }
@@ -231,13 +137,9 @@ BlockPair SortedBlocks::largest_pair() const {
 }
 
 double SortedBlocks::mixing_flops() const {
-  double products = 0;
-  for_groups(*this, [&](const Group& group) {
-    for (Index t = 0; t < mixture_rows(); ++t) {
-      products += static_cast<double>(group.blocks().size() * group.sources(t));
-    }
-  });
-  return 4 * products * static_cast<double>(head_dim);
+  double flops = 0;
+  for_groups(*this, [&](const BlockGroup& group) { flops += group.mixing_flops(); });
+  return flops;
 }
 
 double SortedBlocks::pair_flops() const {

@@ -1,9 +1,7 @@
 #pragma once
 // Attention of each block of a sequence to itself and to a mixture of blocks (Sinkhorn attention).
 //
-//   mixture_i,t = sum over l of W_il x_l,t  for keys x and for values x
-//   out_i = attention of block i to mixture_i and block i (block_pair.hpp)
-//   d_x_l,t += sum over i of W_il d_mixture_i,t,  d_W_il = sum over t of <d_mixture_i,t, x_l,t>
+//   out_i = attention of block i (block_pair.hpp) to itself and its mixture (block_mixing.hpp)
 //
 // Causal: W is strictly lower, and block 0 finds a null row in place of a mixture. A last block
 // that is short has no rows from t = last_rows on: there W is `partial`, whose last column is 0.
