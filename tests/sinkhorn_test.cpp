@@ -41,16 +41,26 @@ TEST(Sinkhorn, HoldsWithManySmallBlocks) {
   }
 }
 
+TEST(SortCut, HoldsWithManySmallBlocksAndWithFewerThanItKeeps) {
+  for (const char* const variant : {"sortcut[block=8,cut=3]", "sortcut[block=7,cut=100]"}) {
+    for (const char* const check : {"oracle_gradients", "threads", "analytic_bytes", "flops"}) {
+      const CheckResult result = run_check(find_check(check), choose_variant(variant));
+      EXPECT_TRUE(result.passed) << variant << " " << check << ": " << result.detail;
+    }
+  }
+}
+
 TEST(Sinkhorn, HoldsWithoutRounds) {
   const ChosenVariant chosen = choose_variant("sinkhorn[block=7,iterations=0]");
   const CheckResult result = run_check(find_check("oracle"), chosen);
   EXPECT_TRUE(result.passed) << result.detail;
 }
 
-TEST(Sinkhorn, NoiseOfTrainingIsThatOfTheReference) {
-  const ChosenVariant chosen = choose_variant("sinkhorn[block=8]");
+/// What training draws is in the formula as well, and nothing is drawn elsewhere.
+void expect_noise_of_reference(const std::string& name, std::initializer_list<bool> causal_modes) {
+  const ChosenVariant chosen = choose_variant(name);
   Workers workers(1);
-  for (const bool causal : {false, true}) {
+  for (const bool causal : causal_modes) {
     const HeadCase head_case(chosen, {.extents = {60, 60}, .causal = causal});
     const auto out = [&](bool training, std::uint64_t seed) {
       Call call = check_call(workers.team());
@@ -59,13 +69,21 @@ TEST(Sinkhorn, NoiseOfTrainingIsThatOfTheReference) {
       const Outcome outcome = run(head_case.subject, head_case.example, call, {.frame = false});
       const MatrixD expected = oracle_out(chosen.variant, head_case.problem, call,
                                           head_case.inputs(), head_case.example.weights());
-      EXPECT_LT(max_error(outcome.outputs[0].view(), expected), 1e-5) << training << causal;
+      EXPECT_LT(max_error(outcome.outputs[0].view(), expected), 1e-5) << name << training << causal;
       return Matrix(outcome.outputs[0].view());
     };
     EXPECT_EQ(out(false, 1), out(false, 2));
     EXPECT_NE(out(true, 1), out(true, 2));
     EXPECT_EQ(out(true, 1), out(true, 1));
   }
+}
+
+TEST(Sinkhorn, NoiseOfTrainingIsThatOfTheReference) {
+  expect_noise_of_reference("sinkhorn[block=8]", {false, true});
+}
+
+TEST(SortCut, NoiseOfTrainingIsThatOfTheReference) {
+  expect_noise_of_reference("sortcut[block=8]", {false});
 }
 
 }  // namespace

@@ -50,6 +50,11 @@ void add_check(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("variants", arguments->variants, "NAME or NAME[key=value,...]; all if none");
   command->add_option("--only", arguments->only, "Names of checks to run")->delimiter(',');
+  command->footer(
+      "Examples:\n"
+      "  arena check                                      every variant, every check\n"
+      "  arena check local linformer[rank=16]\n"
+      "  arena check reformer --only oracle_gradients,threads");
   command->callback([&action, arguments] {
     action = [arguments] { return check_variants(arguments->variants, arguments->only); };
   });

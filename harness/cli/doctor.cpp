@@ -117,6 +117,7 @@ void add_doctor(CLI::App& app, Action& action) {
       app.add_subcommand("doctor", "What this machine is and can do, and what would spoil timings");
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print one object instead of text");
+  command->footer("Examples:\n  arena doctor\n  arena doctor --json");
   command->callback([&action, json] {
     action = [json] { return *json ? print_json(diagnose()) : print_text(diagnose()); };
   });
