@@ -87,6 +87,9 @@ std::vector<SeedGroup> seed_groups(const RecordSet& set) {
   std::ranges::sort(groups, [](const SeedGroup& a, const SeedGroup& b) {
     return a.variant == b.variant ? a.task < b.task : variant_before(a.variant, b.variant);
   });
+  for (SeedGroup& group : groups) {  // sums have one order, wherever records come from
+    std::ranges::stable_sort(group.records, {}, &Record::seed);
+  }
   return groups;
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -20,6 +21,7 @@ std::vector<std::string> published_runs() {
   for (const auto& entry : fs::directory_iterator(ARENA_SOURCE_DIR "/results/published")) {
     if (entry.is_directory()) names.push_back(entry.path().filename().string());
   }
+  std::ranges::sort(names);
   return names;
 }
 
@@ -30,8 +32,8 @@ class Published : public testing::TestWithParam<std::string> {
     return read_file(dir() + "/figures/" + figure.id + ".svg");
   }
   std::vector<Record> records() const { return Store(dir()).load(); }
-  std::vector<Figure> figures() const {
-    const std::vector<Record> all = newest_of_each(records());
+  std::vector<Figure> figures() const { return figures_of_records(newest_of_each(records())); }
+  static std::vector<Figure> figures_of_records(const std::vector<Record>& all) {
     return figures_of({.records = all, .labels = Labels(all), .stale = {}});
   }
 };
@@ -78,6 +80,24 @@ TEST_P(Published, FiguresSayWhatTheRecordsGive) {
     EXPECT_EQ(texts(drawn, "class=\"mark\"><title>", "</title>"), words) << figure.id;
     EXPECT_EQ(texts(drawn, "aria-label=\"", "\""), Texts{escaped(figure.title)}) << figure.id;
     EXPECT_EQ(texts(drawn, "<desc>", "</desc>"), Texts{escaped(figure.caption)}) << figure.id;
+  }
+}
+
+TEST_P(Published, FiguresAreTheSameInWhateverOrderRecordsCome) {
+  const std::vector<Record> all = newest_of_each(records());
+  std::vector<Record> turned = all;
+  const std::vector<Figure> straight = figures_of_records(all);
+  for (int order = 0; order < 4; ++order) {
+    std::ranges::stable_sort(
+        turned, {}, [&](const Record& record) { return (record.seed + 2 * order + 1) % 3; });
+    if (order % 2 != 0) std::ranges::reverse(turned);
+    const std::vector<Figure> others = figures_of_records(turned);
+    ASSERT_EQ(straight.size(), others.size());
+    for (std::size_t i = 0; i < straight.size(); ++i) {
+      EXPECT_TRUE(gnuplot_script(straight[i], PictureFormat::kSvg) ==
+                  gnuplot_script(others[i], PictureFormat::kSvg))
+          << straight[i].id;
+    }
   }
 }
 
