@@ -145,9 +145,9 @@ void sort_to_previous(HeadProblem& problem) {
 /// Blocks 0 and 1 are the last one and the first.
 Edges last_and_first(const HeadProblem& problem) {
   const auto [query_len, key_len] = problem.extents;
-  return edges_where(query_len, key_len, [&](Index, Index j) {
-    return j < kSortedBlock || j >= key_len - kSortedBlock;
-  });
+  const Index last = key_len - kSortedBlock;
+  return edges_where(query_len, key_len,
+                     [=](Index, Index j) { return j < kSortedBlock || j >= last; });
 }
 
 double flops(const Problem& p) {
