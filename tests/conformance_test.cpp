@@ -204,6 +204,7 @@ TEST(Checks, AStreamIsHeldToOneCall) {
   EXPECT_TRUE(run_check(find_check("stream"), {linear, {}}).passed);
   const CheckResult result = run_check(find_check("stream"), {forgetting(linear), {}});
   EXPECT_FALSE(result.passed || result.skipped);
+  EXPECT_TRUE(result.detail.starts_with("out of ")) << result.detail;  // before any gradient
 }
 
 TEST(Checks, AnUnknownCheckIsAnError) {
