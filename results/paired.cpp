@@ -94,6 +94,7 @@ Spread spread_of(const std::vector<SeedPair>& pairs, const SequenceResamples& re
   const auto seeds = static_cast<Index>(pairs.size());
   for (int r = 0; r < resamples.count(); ++r) {
     std::vector<double> of_seed;
+    of_seed.reserve(pairs.size());
     for (const SeedPair& pair : pairs) {
       of_seed.push_back(
           static_cast<double>(resamples.drawn(r, pair.second) - resamples.drawn(r, pair.first)) /
@@ -163,13 +164,13 @@ std::optional<PairedDifference> PairedComparison::operator()(
   if (pairs.empty() || result.sequences < 2) return std::nullopt;
   result.seeds = static_cast<Index>(pairs.size());
   result.examples = std::accumulate(labels.begin(), labels.end(), Index{0});
-  const double answers = static_cast<double>(result.seeds * result.examples);
+  const auto answers = static_cast<double>(result.seeds * result.examples);
   for (const SeedPair& pair : pairs) {
     result.value += static_cast<double>(count_bits(pair.second) - count_bits(pair.first)) / answers;
   }
   const Spread spread = spread_of(pairs, resamples(labels), key_.fold("seeds"));
-  const double other_sequences = static_cast<double>(result.sequences - 1);
-  const double other_seeds = static_cast<double>(result.seeds - 1);
+  const auto other_sequences = static_cast<double>(result.sequences - 1);
+  const auto other_seeds = static_cast<double>(result.seeds - 1);
   const double of_sequences = spread.sequences * (other_sequences + 1) / other_sequences;
   const double of_seeds = result.about_seeds() ? std::max(0.0, spread.both - spread.sequences) *
                                                      (other_seeds + 1) / other_seeds
