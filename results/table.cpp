@@ -123,6 +123,31 @@ std::set<std::string> cross_attention_notes(const RecordSet& set) {
   return notes;
 }
 
+/// Why records have no result, or none that counts. Seeds of one training that differ in figures
+/// only share a line, with the reason of the first.
+std::set<std::string> reasons_of(const RecordSet& set) {
+  std::set<std::string> lines;
+  for (const Record& record : set.records) {
+    if (record.kind == "train" || record.error.empty()) continue;
+    lines.insert(
+        fmt::format("{}: {}: {}", record.status, set.labels.variant(record), record.error));
+  }
+  for (const SeedGroup& group : seed_groups(set)) {
+    std::map<std::string, std::vector<std::string>> errors;  // by status
+    for (const Record* record : group.records) {
+      if (!record->error.empty()) errors[record->status].push_back(record->error);
+    }
+    for (const auto& [status, reasons] : errors) {
+      const auto same = std::ranges::count(reasons, reasons.front());
+      const bool differ = same < static_cast<std::ptrdiff_t>(reasons.size());
+      lines.insert(fmt::format("{}: {} on {}{}: {}", status, group.variant, group.task,
+                               differ ? fmt::format(", the first of {} seeds", reasons.size()) : "",
+                               reasons.front()));
+    }
+  }
+  return lines;
+}
+
 void add_notes(const RecordSet& set, Tables& tables) {
   std::vector<std::string>& notes = tables.notes;
   notes.push_back(machine_note(set.records));
@@ -139,13 +164,7 @@ void add_notes(const RecordSet& set, Tables& tables) {
   for (const std::string& note : cross_attention_notes(set)) notes.push_back(note);
   const std::vector<std::string> options = set.labels.options_in_full();
   if (!options.empty()) notes.push_back(fmt::format("Options: {}.", fmt::join(options, "; ")));
-  std::set<std::string> reasons;
-  for (const Record& record : set.records) {
-    if (record.error.empty()) continue;
-    const std::string where = record.kind == "train" ? " on " + set.labels.task(record) : "";
-    reasons.insert(fmt::format("{}: {}{}: {}", record.status, set.labels.variant(record), where,
-                               record.error));
-  }
+  const std::set<std::string> reasons = reasons_of(set);
   notes.insert(notes.end(), reasons.begin(), reasons.end());
 }
 

@@ -21,7 +21,7 @@ std::unique_ptr<Task> throw_it(const Exception& exception) {
 }
 
 /// Tasks that fail in one way each.
-TaskInfo failing(const std::string& name, std::function<std::unique_ptr<Task>()> make) {
+TaskInfo failing(const std::string& name, const std::function<std::unique_ptr<Task>()>& make) {
   return {
       .name = name, .summary = "", .source = "", .make = [make](const TaskSetup&, const Options&) {
         return make();

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "harness/core/sanitizers.hpp"
 #include "harness/core/workspace.hpp"
 #include "tests/expect_error.hpp"
 
@@ -17,8 +18,8 @@ std::vector<std::string> shell(const std::string& script) {
 }
 
 TEST(Meter, PeakOfResidentMemorySeesWhatWasTouchedAndFreed) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer keeps freed memory resident";
+#ifdef ARENA_SANITIZED
+  GTEST_SKIP() << "sanitizers keep freed memory resident";
 #endif
   reset_resident_peak();
   const Index before = resident_peak_bytes();

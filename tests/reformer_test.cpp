@@ -235,8 +235,8 @@ TEST(Reformer, FlopsCountEveryPairOfNeighbouringChunks) {
     const Problem problem{
         .setup = {.head_dim = 32}, .options = chosen.options, .extents = {len, len}};
     const auto pairs = static_cast<double>(ring_pairs(len, 3, 16, 1, 1).size());
-    const Index buckets = 2 * std::max(Index{1}, len / 16);
-    const double hash = 2.0 * static_cast<double>(len * 3 * buckets / 2);
+    const Index rotations = std::max(Index{1}, len / 16);  // each tells two buckets apart
+    const double hash = 2.0 * static_cast<double>(len * 3 * rotations);
     EXPECT_EQ(chosen.variant.flops(problem), 32 * (4 * pairs + hash)) << len;
   }
 }

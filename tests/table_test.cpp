@@ -1,5 +1,6 @@
 #include "results/table.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "results/format.hpp"
@@ -222,6 +223,22 @@ TEST(Table, SaysWhatFailedAndWhatIsStale) {
   EXPECT_NE(text.find("2 of 8 records are stale"), std::string::npos) << text;
   EXPECT_NE(text.find("PARTIAL: 1 records"), std::string::npos) << text;
   EXPECT_NE(text.find("OOM: local: not enough memory"), std::string::npos) << text;
+}
+
+TEST(Table, SeedsThatMissInFiguresOnlyShareALine) {
+  std::vector<Record> all{training("local", 2, 0.13), training("local", 0, 0.11),
+                          training("local", 1, 0.12)};
+  for (Record& record : all) {
+    record.status = "NOT_LEARNED", record.error = fmt::format("seed {} fails", record.seed);
+  }
+  const std::string text = table(all, {.view = "trainings"});
+  EXPECT_NE(text.find("\nNOT_LEARNED: local on recall, the first of 3 seeds: seed 0 fails\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("seed 1 fails"), std::string::npos) << text;
+  for (Record& record : all) record.error = "no luck";
+  const std::string same = table(all, {.view = "trainings"});
+  EXPECT_NE(same.find("\nNOT_LEARNED: local on recall: no luck\n"), std::string::npos) << same;
 }
 
 TEST(Table, RowsSayTheLengthAndTheSubsetOfATask) {

@@ -7,13 +7,42 @@ namespace {
 
 const Baseline kMajority{"majority", 0.125};
 
+/// Sequences of `together` labels each that are right or wrong together, `right` of them right.
+Evaluation scored(Index sequences, Index right, Index together = 1) {
+  Evaluation evaluation;
+  for (Index i = 0; i < sequences * together; ++i) {
+    evaluation.right.push_back(i / together < right ? 1 : 0);
+    evaluation.starts.push_back(i % together == 0 ? 1 : 0);
+  }
+  evaluation.accuracy = static_cast<double>(right) / static_cast<double>(sequences);
+  return evaluation;
+}
+
 TEST(Verdict, SaysByWhatAScoreMissesTheBestConstant) {
   // The standard error is sqrt(0.125 0.875 / 1600) = 0.0083, so learned begins above 0.1498.
-  EXPECT_EQ(why_not_learned(0.15, kMajority, 1600), "");
-  EXPECT_EQ(why_not_learned(0.149, kMajority, 1600),
-            "test accuracy 14.90 % is not above the 12.50 % of the best constant (majority) by 3 "
+  EXPECT_EQ(why_not_learned(scored(1600, 240), kMajority), "");
+  EXPECT_EQ(why_not_learned(scored(1600, 236), kMajority),
+            "test accuracy 14.75 % is not above the 12.50 % of the best constant (majority) by 3 "
             "standard errors of 0.83 % (1600 labels)");
-  EXPECT_NE(why_not_learned(0.05, kMajority, 1600), "");
+  EXPECT_NE(why_not_learned(scored(1600, 80), kMajority), "");
+}
+
+TEST(Verdict, LabelsThatAreRightTogetherCountOnce) {
+  // 400 sequences of 4 labels: sqrt(0.15 0.85 / 399) = 0.0179, so learned begins above 0.1786.
+  EXPECT_EQ(why_not_learned(scored(400, 60, 4), kMajority),
+            "test accuracy 15.00 % is not above the 12.50 % of the best constant (majority) by 3 "
+            "standard errors of 1.79 % (1600 labels in 400 sequences)");
+  EXPECT_EQ(why_not_learned(scored(400, 80, 4), kMajority), "");
+  // One graph's nodes are its only sequence: all that can be said is said of its labels.
+  EXPECT_EQ(why_not_learned(scored(1, 1, 1600), kMajority), "");
+  // Sequences that are more alike than chance make nothing surer.
+  Evaluation alike = scored(800, 800, 2);
+  for (std::size_t i = 0; i < 1600; i += 2) alike.right[i] = 0;
+  alike.accuracy = 0.5;
+  const std::string reason = why_not_learned(alike, {"majority", 0.5});
+  EXPECT_NE(reason.find("standard errors of 1.25 % (1600 labels in 800 sequences)"),
+            std::string::npos)
+      << reason;
 }
 
 TEST(Verdict, ReachGrowsByOneEdgeALayer) {

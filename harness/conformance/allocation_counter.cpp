@@ -3,15 +3,9 @@
 #include <cerrno>
 #include <cstddef>
 
-#if defined(__has_feature)  // clang's way to tell what gcc tells by __SANITIZE_...
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ARENA_MALLOC_IS_TAKEN
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ARENA_MALLOC_IS_TAKEN
-#endif
+#include "harness/core/sanitizers.hpp"
 
-#if defined(__GLIBC__) && !defined(ARENA_MALLOC_IS_TAKEN)
+#if defined(__GLIBC__) && !defined(ARENA_SANITIZED)
 
 // glibc's own functions behind malloc and its relatives; free stays glibc's.
 extern "C" {

@@ -9,7 +9,7 @@
 namespace arena {
 
 std::span<const Check> all_checks() {
-  static const std::array kChecks{
+  static const std::array checks{
       Check{"claims", "says what it is and what it must equal", check_claims},
       Check{"oracle", "equals its pattern, reference or exact attention", check_oracle},
       Check{"exact_cases", "equals exact attention in the settings it names", check_exact_cases},
@@ -39,7 +39,7 @@ std::span<const Check> all_checks() {
       Check{"options", "each option works at its ends", check_option_values},
       Check{"option_errors", "bad options are Errors that name them", check_option_errors},
   };
-  return kChecks;
+  return checks;
 }
 
 std::vector<std::string> check_names() {

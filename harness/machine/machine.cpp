@@ -11,6 +11,7 @@
 #include <optional>
 #include <sstream>
 
+#include "harness/core/sanitizers.hpp"
 #include "harness/core/team.hpp"
 #include "harness/layers/matrix_unit.hpp"
 
@@ -95,7 +96,7 @@ void add_build_spoilers(std::vector<std::string>& found) {
   if (std::getenv("ARENA_HIDE_AMX") != nullptr) {
     found.push_back("ARENA_HIDE_AMX is set: a matrix unit is not used");
   }
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ARENA_SANITIZED
   found.push_back("this binary is built with a sanitizer: it is several times slower");
 #endif
   const MachineInfo machine = machine_info();

@@ -32,11 +32,12 @@ Index HeadProjections::bytes(const Extents& extents) const {
 void HeadProjections::forward(const Team& team, const LayerInputs& in, const ConstSlices& weights,
                               const HeadMatrices<View>& to) const {
   for (const bool context : {false, true}) {
-    const ConstView source = context && !in.context.empty() ? in.context : in.x;
+    const ConstView source = context ? in.context : in.x;
+    if (source.empty()) continue;
     for_row_blocks(team, source.rows(), [&](Index first, Index count, const Team& worker) {
       Products products(worker, source.row_slice(first, count));
       for (const Input& input : inputs_) {
-        if (of_context(input.slot) != context) continue;
+        if (from_context(in, input.slot) != context) continue;
         for (Index h = 0; h < setup_.num_heads; ++h) {
           products.add({columns_.part(weights[input.weight], h),
                         {.bias = columns_.part(weights[input.weight + 1], h)},
@@ -52,10 +53,11 @@ void HeadProjections::backward(const Team& team, const LayerInputs& in, const We
                                Slices grads) const {
   backward_inputs(team, in, weights, d, d_in);
   for (const bool context : {false, true}) {
-    const ConstView x = context && !in.context.empty() ? in.context : in.x;
-    Products products(team, transpose(x));
+    const ConstView source = context ? in.context : in.x;
+    if (source.empty()) continue;
+    Products products(team, transpose(source));
     for (const Input& input : inputs_) {
-      if (of_context(input.slot) != context) continue;
+      if (from_context(in, input.slot) != context) continue;
       for (Index h = 0; h < setup_.num_heads; ++h) {
         const ConstView d_y = stacked_.part(d[input.slot], h);
         const View d_weight = columns_.part(grads[input.weight], h);
@@ -70,12 +72,11 @@ void HeadProjections::backward(const Team& team, const LayerInputs& in, const We
 void HeadProjections::backward_inputs(const Team& team, const LayerInputs& in,
                                       const Weights& weights, const HeadMatrices<View>& d,
                                       const LayerGrads& d_in) const {
-  const bool self = in.context.empty();
   std::array<Source, kNumInputSlots> sources;
   for (const bool context : {false, true}) {
     std::size_t count = 0;
     for (const Input& input : inputs_) {
-      if ((of_context(input.slot) && !self) != context) continue;
+      if (from_context(in, input.slot) != context) continue;
       const ConstView weight = transposed(team.workspace(), weights, input.weight);
       sources[count++] = {input.slot, weight.data()};
     }

@@ -51,6 +51,10 @@ class HeadProjections {
   };
 
   static bool of_context(Index slot) { return slot == 1 || slot == 2; }
+  /// Without a context its inputs are projections of x too: self-attention reads x once for all.
+  static bool from_context(const LayerInputs& in, Index slot) {
+    return !in.context.empty() && of_context(slot);
+  }
   static Index rows_of(Index slot, const Extents& extents) {
     return of_context(slot) ? extents.key_len : extents.query_len;
   }

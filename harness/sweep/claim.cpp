@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr int kStateField = 3;  // of /proc/PID/stat
 constexpr int kStartTimeField = 22;
-constexpr double kWriting_s = 5;  // an empty claim is being written, or its process was killed
+constexpr double kWritingSeconds = 5;  // an empty claim is being written, or its process was killed
 constexpr const char* kLockName = ".lock";
 
 std::string first_line(const std::string& path) {
@@ -114,7 +114,7 @@ bool ClaimFolder::alive(const std::string& path) const {
   const Owner owner = read_owner(path);
   // Of a time to come: a clock was put back since.
   const double age = std::abs(folder_now_s(folder_) - modified_s(path));
-  if (owner.host.empty()) return age < std::min(expiry_s_, kWriting_s);
+  if (owner.host.empty()) return age < std::min(expiry_s_, kWritingSeconds);
   if (owner.space == process_space()) return start_time(owner.pid) == owner.start;
   return age < expiry_s_;
 }

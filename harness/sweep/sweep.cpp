@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "harness/core/check.hpp"
 #include "harness/core/shell.hpp"
@@ -15,8 +14,6 @@
 
 namespace arena {
 namespace {
-
-namespace fs = std::filesystem;
 
 bool retried(const std::string& status, const std::vector<std::string>& retry) {
   return std::ranges::any_of(retry, [&](const std::string& wanted) {

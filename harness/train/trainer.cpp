@@ -13,8 +13,8 @@
 namespace arena {
 namespace {
 
-constexpr double kProgressEvery_s = 0.25;
-constexpr double kCheckpointEvery_s = 30;
+constexpr double kProgressSeconds = 0.25;
+constexpr double kCheckpointSeconds = 30;
 
 /// True at the first call and then once per interval.
 class Interval {
@@ -57,8 +57,8 @@ TrainProgress progress_of(const Training& training, Index first_step) {
 void run_steps(const TrainJob& job, Training& training,
                const std::function<void(const TrainProgress&)>& progress) {
   const Index first_step = training.state().step;
-  Interval show(kProgressEvery_s);
-  Interval save(kCheckpointEvery_s);
+  Interval show(kProgressSeconds);
+  Interval save(kCheckpointSeconds);
   save.due();
   while (!training.finished()) {
     if (job.stop && job.stop->load()) {
@@ -141,7 +141,7 @@ void score_test(const TrainJob& job, const Training& training, Record& record) {
   }
   const Baseline constant =
       baselines.empty() ? Baseline{"chance", *record.chance_accuracy} : baselines.front();
-  record.error = why_not_learned(best.accuracy, constant, best.scored());
+  record.error = why_not_learned(best, constant);
   if (record.error.empty()) return;
   record.status = "NOT_LEARNED";
   if (job.task.answer() == Answer::kSequence) return;

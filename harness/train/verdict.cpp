@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 
 #include "harness/conformance/kernel_scope.hpp"
@@ -42,16 +43,40 @@ std::vector<Index> scored_positions(const Sample& sample) {
   return positions;
 }
 
+/// Right labels of each sequence beyond what the mean accuracy gives it, squared and summed.
+double squares_between_sequences(const Evaluation& evaluation) {
+  double sum = 0, excess = 0;
+  for (std::size_t i = 0; i < evaluation.right.size(); ++i) {
+    if (evaluation.starts[i] == 1) sum += excess * excess, excess = 0;
+    excess += evaluation.right[i] - evaluation.accuracy;
+  }
+  return sum + excess * excess;
+}
+
+/// Of the constant's accuracy. Labels of one sequence are right or wrong together, so where there
+/// are several the sequences are what is drawn: the error of a mean over clusters of unequal size
+/// (Cochran, Sampling Techniques, 9A.1), if that is the larger one.
+double standard_error(const Evaluation& evaluation, const Baseline& constant) {
+  const auto labels = static_cast<double>(evaluation.scored());
+  const auto sequences = static_cast<double>(evaluation.sequences());
+  const double independent = binomial_standard_error(constant.accuracy, labels);
+  if (sequences < 2 || sequences == labels) return independent;
+  const double variance = squares_between_sequences(evaluation) * sequences / (sequences - 1);
+  return std::max(independent, std::sqrt(variance) / labels);
+}
+
 }  // namespace
 
-std::string why_not_learned(double accuracy, const Baseline& constant, Index labels) {
-  const double error = binomial_standard_error(constant.accuracy, static_cast<double>(labels));
-  if (accuracy > constant.accuracy + kStandardErrors * error) return "";
+std::string why_not_learned(const Evaluation& evaluation, const Baseline& constant) {
+  const double error = standard_error(evaluation, constant);
+  if (evaluation.accuracy > constant.accuracy + kStandardErrors * error) return "";
+  const Index labels = evaluation.scored(), sequences = evaluation.sequences();
   return fmt::format(
       "test accuracy {:.2f} % is not above the {:.2f} % of the best constant ({}) by {} standard "
-      "errors of {:.2f} % ({} labels)",
-      accuracy / kPercent, constant.accuracy / kPercent, constant.name, kStandardErrors,
-      error / kPercent, labels);
+      "errors of {:.2f} % ({} labels{})",
+      evaluation.accuracy / kPercent, constant.accuracy / kPercent, constant.name, kStandardErrors,
+      error / kPercent, labels,
+      sequences < labels ? fmt::format(" in {} sequences", sequences) : "");
 }
 
 Reach reach(const Edges& edges, Index layers, std::span<const Index> targets) {

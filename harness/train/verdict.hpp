@@ -6,13 +6,14 @@
 #include <string>
 
 #include "harness/model/model.hpp"
+#include "harness/train/evaluation.hpp"
 #include "tasks/task.hpp"
 
 namespace arena {
 
-/// "" when `accuracy` on so many labels is above the best constant predictor's by 3 standard
-/// errors; else those numbers, as a sentence without its full stop.
-std::string why_not_learned(double accuracy, const Baseline& constant, Index labels);
+/// "" when the accuracy is above the best constant predictor's by 3 standard errors; else those
+/// numbers, as a sentence without its full stop.
+std::string why_not_learned(const Evaluation& evaluation, const Baseline& constant);
 
 /// From how many positions something gets to one of `targets` in `layers` layers along the edges,
 /// beside what residuals keep.

@@ -60,7 +60,8 @@ double Canvas::key_x(std::size_t series) const {
 }
 
 double Canvas::key_y(std::size_t series) const {
-  return key_top_ + kKeyRow * static_cast<double>(series / key_columns_);
+  const std::size_t row = series / key_columns_;
+  return key_top_ + kKeyRow * static_cast<double>(row);
 }
 
 double Canvas::x_of(const Axis& axis, double x) const {
@@ -86,14 +87,14 @@ std::vector<NamePlace> place_names(const Figure& figure, const Canvas& canvas) {
   for (const Series& series : figure.series) {
     const Mark& mark = series.marks.front();
     const double x = canvas.x_of(figure.x, mark.x), y = canvas.y_of(figure.y, mark.y);
-    const double long_ = letters(series.name) * kLetter;
+    const double width = letters(series.name) * kLetter;
     NamePlace place;
     for (const double down : {0.0, -1.0, 1.0, -2.0, 2.0}) {
       for (const bool to_the_left : {false, true}) {
         const double side = down == 0 ? kMarkRadius + 4 : -kMarkRadius;
-        const double start = to_the_left ? x - side - long_ : x + side;
+        const double start = to_the_left ? x - side - width : x + side;
         const double middle = y + down * (kLine + 1);
-        const Box box{start, start + long_, middle - kLine / 2, middle + kLine / 2};
+        const Box box{start, start + width, middle - kLine / 2, middle + kLine / 2};
         const bool free = std::ranges::none_of(taken, [&](const Box& b) { return b.meets(box); });
         const bool inside = box.left >= canvas.left && box.right <= canvas.width && box.top >= 0 &&
                             box.bottom <= canvas.bottom;

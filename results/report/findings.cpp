@@ -119,9 +119,9 @@ std::vector<std::string> warnings(const RecordSet& set) {
        "records come from sources with changes that were not committed.");
   warn(count([](const Record& r) { return r.partial; }),
        "records use a subset of their data set (PARTIAL).");
-  static const std::set<std::string, std::less<>> kResults{"OK", "NOT_LEARNED", "UNSUPPORTED",
-                                                           "NO_DATA"};
-  warn(count([](const Record& r) { return !kResults.contains(r.status); }),
+  static const std::set<std::string, std::less<>> results{"OK", "NOT_LEARNED", "UNSUPPORTED",
+                                                          "NO_DATA"};
+  warn(count([](const Record& r) { return !results.contains(r.status); }),
        "cells failed; each says why.");
   if (count_distinct(set, [](const Record& r) { return r.machine.cpu; }) > 1) {
     all.emplace_back("Records of several machines: their times do not compare.");

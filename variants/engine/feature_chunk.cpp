@@ -10,17 +10,17 @@ using simd::Vec;
 template <int Vectors>
 ARENA_INLINE void store_within(const Tile<Vectors>& tile, const View& to, Index r, Index c) {
   constexpr int kRows = kRowsFor<Vectors>;
-  const Index rows = to.rows() - r, cols = to.cols() - c, stride = to.outerStride();
+  constexpr int kLanes = Vectors * kWidth;
+  const Index rows = std::min<Index>(kRows, to.rows() - r);
+  const Index cols = std::min<Index>(kLanes, to.cols() - c), stride = to.outerStride();
   float* const place = const_cast<float*>(to.data()) + r * stride + c;
-  if (rows >= kRows && cols >= Vectors * kWidth) {
+  if (rows == kRows && cols == kLanes) {
     tile.store(place, stride);
     return;
   }
-  alignas(64) float edge[kRows * Vectors * kWidth];
-  tile.store(edge, Vectors * kWidth);
-  for (Index i = 0; i < std::min<Index>(kRows, rows); ++i) {
-    std::copy_n(edge + i * Vectors * kWidth, cols, place + i * stride);
-  }
+  alignas(64) float edge[kRows * kLanes];
+  tile.store(edge, kLanes);
+  for (Index i = 0; i < rows; ++i) std::copy_n(edge + i * kLanes, cols, place + i * stride);
 }
 
 /// The last rows of a triangle's register tile that starts at r see no further than themselves.
