@@ -44,7 +44,7 @@ class Recall final : public Task {
 
   Sample sample(Split split, Index index) const override {
     return drawn_sample(data_seed_, split, index,
-                        [this](RandomStream stream) { return draw(std::move(stream)); });
+                        [this](RandomStream stream) { return draw(stream); });
   }
 
   std::string dataset_hash() const override {

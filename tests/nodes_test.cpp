@@ -132,8 +132,9 @@ TEST(Nodes, ReadsAPartOfCoraInEitherForm) {
   EXPECT_EQ(same->places(), std::vector<std::string>{packed.path() + "/cora.tgz"});
 }
 
-Options options_of(const char* owner, const std::vector<OptionSpec>& specs, OptionTexts texts) {
-  return {owner, specs, std::move(texts)};
+Options options_of(const char* owner, const std::vector<OptionSpec>& specs,
+                   const OptionTexts& texts) {
+  return {owner, specs, texts};
 }
 
 struct ModelCase {

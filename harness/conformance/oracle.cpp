@@ -154,7 +154,7 @@ MatrixD oracle_out(const Variant& variant, const Problem& problem, const Call& c
   }
   check(has_oracle(variant), "{} claims no pattern, no reference and no unconditional exact case",
         variant.name);
-  MatrixD all = variant.claims.reference(problem, call, in, weights);
+  const MatrixD all = variant.claims.reference(problem, call, in, weights);
   const Index query_len = extents_of(in).query_len;
   check(all.rows() == query_len && all.cols() == in.value.cols(),
         "{}: its reference gives [{}, {}] for [{}, {}]", variant.name, all.rows(), all.cols(),

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <limits>
 
 #include "harness/core/check.hpp"
@@ -22,7 +23,7 @@ constexpr float kFromKink = 0.125F;
 constexpr Index kFrameSlack = 1 << 14;
 
 bool same_bits(float a, float b) {
-  return std::memcmp(&a, &b, sizeof(float)) == 0;
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
 
 std::vector<ConstView> views(const std::vector<GuardedMatrix>& matrices) {

@@ -156,7 +156,7 @@ std::string download(const Download& wanted, const DownloadProgress& progress) {
   if (wanted.bytes > 0 && size_of(part) > wanted.bytes) fs::remove(part);
   if (wanted.bytes == 0 || size_of(part) < wanted.bytes) fetch(wanted, part, progress);
   const std::int64_t bytes = size_of(part);
-  std::string sum = sha256_of_file(part);
+  const std::string sum = sha256_of_file(part);
   if ((wanted.bytes > 0 && bytes != wanted.bytes) ||
       (!wanted.sha256.empty() && sum != wanted.sha256)) {
     fs::remove(part);

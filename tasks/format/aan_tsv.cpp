@@ -14,7 +14,7 @@ constexpr std::size_t kFields = 5;
 constexpr std::size_t kFirstText = 3;
 
 std::vector<std::string_view> parse_line(std::string_view line, const std::string& where) {
-  std::vector<std::string_view> fields = tab_fields(line);
+  const std::vector<std::string_view> fields = tab_fields(line);
   check(fields.size() == kFields, "{}: {} fields between tabs, expected label, id, id, text, text",
         where, fields.size());
   check(fields[0] == "0.0" || fields[0] == "1.0", "{}: label {}, expected 0.0 or 1.0", where,

@@ -45,7 +45,7 @@ std::string default_data_dir() {
 std::string find_data(const std::string& data_dir, const WantedData& wanted) {
   const std::string folder = data_dir.empty() ? default_data_dir() : data_dir;
   for (const std::string& pattern : wanted.patterns) {
-    std::string found = match(folder, pattern, wanted.task);
+    const std::string found = match(folder, pattern, wanted.task);
     if (!found.empty()) return found;
   }
   throw Error(fmt::format("{}: no data in '{}' (--data-dir, ARENA_DATA): none of {}; {}",

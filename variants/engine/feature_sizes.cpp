@@ -64,7 +64,8 @@ Index backward_scratch(const FeatureShape& shape) {
 /// Pairs within the chunks of `steps` causal queries and keys.
 double triangle_pairs(Index steps) {
   const Index rest = steps % kChunk;
-  return static_cast<double>((steps / kChunk * kChunk * (kChunk + 1) + rest * (rest + 1)) / 2);
+  const Index pairs = (steps / kChunk * kChunk * (kChunk + 1) + rest * (rest + 1)) / 2;
+  return static_cast<double>(pairs);
 }
 
 }  // namespace

@@ -65,8 +65,8 @@ SynthesizerScores::Features SynthesizerScores::make_features(const Team& team,
   auto columns = [&, first = Index{0}](Index count) mutable {
     return all.column_slice(std::exchange(first, first + count), count);
   };
-  Features features{columns(form_.dot), columns(form_.hidden), columns(form_.low),
-                    columns(form_.high)};
+  const Features features{columns(form_.dot), columns(form_.hidden), columns(form_.low),
+                          columns(form_.high)};
   for_row_blocks(team, all.rows(), [&](Index first, Index rows, const Team&) {
     const auto block = [&](const auto& matrix) { return matrix.row_slice(first, rows); };
     if (form_.dot > 0) block(features.query) = form_.scale * block(in.query);
