@@ -77,9 +77,8 @@ std::string Image::describe(const Sample& sample) const {
   for (std::size_t y = 0; y < kCifar10Side; y += 2) {
     for (std::size_t x = 0; x < kCifar10Side; ++x) {
       const std::size_t at = y * kCifar10Side + x;
-      const auto sum =
-          static_cast<std::size_t>(sample.tokens[at] + sample.tokens[at + kCifar10Side]);
-      text += kShades[sum * kShades.size() / 511];
+      const std::int32_t sum = sample.tokens[at] + sample.tokens[at + kCifar10Side];
+      text += kShades[static_cast<std::size_t>(sum) * kShades.size() / 511];
     }
     text += '\n';
   }

@@ -17,7 +17,7 @@ namespace {
 /// Waiting threads of either side spin for some milliseconds before they sleep (libgomp's default);
 /// so long nobody runs when the cores change hands.
 constexpr std::chrono::milliseconds kSettle{20};
-constexpr double kSecond_ns = 1e9;
+constexpr double kNanosecondsPerSecond = 1e9;
 
 void settle() {
   std::this_thread::sleep_for(kSettle);
@@ -148,7 +148,7 @@ std::vector<TimedCall> PeerGroup::calls() {
       set_status(row->entry.record, answer.ok() ? "ERROR" : answer.status,
                  answer.ok() ? "measured no time" : answer.error);
       // A long time, so that nobody asks it for more calls; it is not recorded.
-      return kSecond_ns * static_cast<double>(calls_wanted);
+      return kNanosecondsPerSecond * static_cast<double>(calls_wanted);
     };
     call.flops = row->entry.flops;
     calls.push_back(std::move(call));
