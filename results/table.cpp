@@ -138,8 +138,8 @@ std::set<std::string> reasons_of(const RecordSet& set) {
       if (!record->error.empty()) errors[record->status].push_back(record->error);
     }
     for (const auto& [status, reasons] : errors) {
-      const auto same = std::ranges::count(reasons, reasons.front());
-      const bool differ = same < static_cast<std::ptrdiff_t>(reasons.size());
+      const bool differ =
+          std::ranges::any_of(reasons, [&](const auto& r) { return r != reasons.front(); });
       lines.insert(fmt::format("{}: {} on {}{}: {}", status, group.variant, group.task,
                                differ ? fmt::format(", the first of {} seeds", reasons.size()) : "",
                                reasons.front()));
