@@ -138,8 +138,7 @@ std::set<std::string> reasons_of(const RecordSet& set) {
       if (!record->error.empty()) errors[record->status].push_back(record->error);
     }
     for (const auto& [status, reasons] : errors) {
-      const bool differ =
-          std::ranges::any_of(reasons, [&](const auto& r) { return r != reasons.front(); });
+      const bool differ = std::ranges::count(reasons, reasons.front()) < std::ssize(reasons);
       lines.insert(fmt::format("{}: {} on {}{}: {}", status, group.variant, group.task,
                                differ ? fmt::format(", the first of {} seeds", reasons.size()) : "",
                                reasons.front()));
