@@ -143,13 +143,16 @@ std::vector<Unit> plan_units(const Preset& preset, const std::string& data_dir) 
 
 double unit_cost(const Unit& unit) {
   if (unit.kind == "train") {
-    return setting(unit, "train.steps") * setting(unit, "train.batch") *
-           static_cast<double>(unit.max_len);
+    const auto length = static_cast<double>(unit.max_len);
+    const double width = setting(unit, "model.dim"), hidden = setting(unit, "model.hidden");
+    const double token = 6 * width * (4 * width + 2 * hidden) + 14 * length * width;
+    return setting(unit, "train.steps") * setting(unit, "train.batch") * length *
+           setting(unit, "model.layers") * token;
   }
   const auto length = static_cast<double>(unit.shape.length);
   const auto width = static_cast<double>(unit.shape.heads * unit.shape.head_dim);
   const double passes = unit.shape.pass == Pass::kForward ? 4 : 12;
-  constexpr double kLeast = 1e9;  // short calls are repeated until they can be timed
+  constexpr double kLeast = 3e9;  // a process of its own for memory, short calls many times
   return static_cast<double>(unit.cells.size()) * (kLeast + passes * length * length * width);
 }
 

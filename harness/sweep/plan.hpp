@@ -13,8 +13,8 @@ namespace arena {
 /// after another. Each unit once. Throws Error on values that do not fit together.
 std::vector<Unit> plan_units(const Preset& preset, const std::string& data_dir);
 
-/// A rough count of what a unit does, for estimates of the time left: flops of timings, tokens of
-/// trainings. Only ratios between units of one kind mean something.
+/// A rough count of what a unit does, for estimates of the time left: flops as if attention were
+/// exact and every sequence the longest. Only ratios between units of one kind mean something.
 double unit_cost(const Unit& unit);
 
 }  // namespace arena

@@ -14,8 +14,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kTerminalInterval = std::chrono::milliseconds(100);
 constexpr auto kLogInterval = std::chrono::seconds(30);
-constexpr double kGuessedFlopsPerSecond = 5e9;
-constexpr double kGuessedTokensPerSecond = 5e4;
+constexpr double kGuessedTimings = 7e9;  // of unit_cost() a second
+constexpr double kGuessedTrainings = 1e11;
 
 int terminal_width() {
   winsize size{};
@@ -79,7 +79,7 @@ double TimeLeft::seconds_for(const std::string& kind, double cost) const {
   if (found != done_.end() && found->second.cost > 0) {
     return cost * found->second.seconds / found->second.cost;
   }
-  return cost / (kind == "train" ? kGuessedTokensPerSecond : kGuessedFlopsPerSecond);
+  return cost / (kind == "train" ? kGuessedTrainings : kGuessedTimings);
 }
 
 }  // namespace arena
