@@ -154,6 +154,28 @@ TEST(GradientProbe, TellsRightFromWrong) {
             0.9);
 }
 
+TEST(GradientProbe, TogetherTensorsMatterAlike) {
+  Matrix x(3, 4), y(5, 2);
+  fill_normal(RandomKey(5), 1, x);
+  fill_normal(RandomKey(6), 1, y);
+  int runs = 0;
+  const auto loss = [&](std::span<const Matrix> moved) {
+    ++runs;
+    return moved[0].cast<double>().array().pow(3).sum() +
+           100 * moved[2].cast<double>().array().pow(3).sum();
+  };
+  const auto error = [&](float x_factor, float y_factor) {
+    const Matrix d_x = x_factor * 3 * x.array().square(), d_y = y_factor * 300 * y.array().square();
+    return directional_error(std::vector<ProbedTensor>{{x, d_x}, {Matrix(), Matrix()}, {y, d_y}},
+                             loss, Moved::kTogether);
+  };
+  EXPECT_LT(error(1, 1), 1e-4);
+  EXPECT_EQ(runs, 2);
+  EXPECT_GT(error(1.03F, 1), 1e-2);
+  EXPECT_GT(error(1, 1.03F), 1e-2);
+  EXPECT_GT(error(0, 1), 0.5);
+}
+
 TEST(Google, RunsRoundRobin) {
   std::string order;
   std::vector<TimedCall> calls;

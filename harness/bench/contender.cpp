@@ -10,10 +10,13 @@ namespace arena {
 namespace {
 
 constexpr std::uint64_t kBenchSeed = 1;
-constexpr Index kSampledRows = 64;
-constexpr Index kGradientRows = 16;  // the oracle runs on them twice for each tensor
-/// Scores that an oracle may be asked for at once where it makes all of a head, some ns for each.
-constexpr Index kOracleScores = Index{1} << 26;
+/// Rows to look at, and scores that an oracle may be asked for at once where it makes all of a
+/// head, some 10 ns for each.
+struct Sampling {
+  Index rows, scores;
+};
+constexpr Sampling kOutputs{64, Index{1} << 26};
+constexpr Sampling kGradients{16, Index{1} << 23};  // the oracle runs twice for each tensor
 
 Heads heads_of(const BenchShape& shape) {
   if (shape.scope == "kernel") return {shape.heads, HeadLayout::kStacked};
@@ -133,16 +136,16 @@ void Contender::run(const Team& team) {
   });
 }
 
-Sampled Contender::sampled(Index most_rows) const {
+Sampled Contender::sampled(Index most_rows, Index most_scores) const {
   const Claims& claims = variant_.claims;
   const bool by_rows = !claims.reference && !claims.pattern;
-  const Index heads = std::max(Index{1}, kOracleScores / (shape_.length * shape_.length));
+  const Index heads = std::max(Index{1}, most_scores / (shape_.length * shape_.length));
   return {sampled_rows(shape_.length, most_rows),
           sampled_rows(heads_.count, by_rows ? heads_.count : heads)};
 }
 
 double Contender::output_error(const Team& team) const {
-  const Sampled looked_at = sampled(kSampledRows);
+  const Sampled looked_at = sampled(kOutputs.rows, kOutputs.scores);
   double error = 0;
   for (Index sequence = 0; sequence < shape_.batch; ++sequence) {
     Call call = call_of(team, sequence);
@@ -156,7 +159,7 @@ double Contender::output_error(const Team& team) const {
 }
 
 double Contender::gradient_error(const Team& team) {
-  const Sampled looked_at = sampled(kGradientRows);
+  const Sampled looked_at = sampled(kGradients.rows, kGradients.scores);
   const Matrix& whole = inputs_.d_out.front();
   Matrix d_out = Matrix::Zero(whole.rows(), whole.cols());
   for (const Index h : looked_at.heads) {
@@ -185,12 +188,14 @@ double Contender::gradient_error(const Team& team) {
     probed.push_back({as_row(weights_.values), as_row(outputs.d_weights)});
   }
   const auto inputs = static_cast<std::ptrdiff_t>(tensors.size());
-  return directional_error(probed, [&](std::span<const Matrix> moved) {
+  const auto loss = [&](std::span<const Matrix> moved) {
     const std::vector<ConstView> moved_tensors(moved.begin(), moved.begin() + inputs);
     const float* const weights = moved.size() > tensors.size() ? moved.back().data() : nullptr;
     const MatrixD out = oracle(call, moved_tensors, weights, looked_at);
     return rows_of(heads_, d_out, looked_at).cwiseProduct(out).sum();
-  });
+  };
+  const bool long_one = shape_.length * shape_.length > kGradients.scores;
+  return directional_error(probed, loss, long_one ? Moved::kTogether : Moved::kEach);
 }
 
 std::uint64_t Contender::output_hash() const {

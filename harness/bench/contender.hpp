@@ -50,8 +50,8 @@ class Contender : public Timed {
   /// the oracle makes all scores of a head.
   double output_error(const Team& team) const;
   /// Only with a backward pass: largest relative error of the gradients (gradient_probe.hpp)
-  /// against central differences of the oracle, for a loss on sampled rows of the first sequence.
-  /// Overwrites the outputs of that sequence.
+  /// against central differences of the oracle, for a loss on sampled rows of the first sequence;
+  /// of long ones for all tensors at once. Overwrites the outputs of that sequence.
   double gradient_error(const Team& team);
 
   /// What run() wrote for one sequence; output and gradients are shaped like the inputs.
@@ -101,7 +101,7 @@ class Contender : public Timed {
 
  private:
   /// At most so many rows, and as many heads as the oracle can be asked for.
-  Sampled sampled(Index most_rows) const;
+  Sampled sampled(Index most_rows, Index most_scores) const;
   const Outputs& of(Index sequence) const { return outputs_[static_cast<std::size_t>(sequence)]; }
 
   const BenchInputs& inputs_;

@@ -24,6 +24,27 @@ Matrix direction_of(const ProbedTensor& tensor, std::uint64_t index) {
   return direction;
 }
 
+double effect_of(const ProbedTensor& tensor, const MatrixD& step) {
+  return tensor.gradient.cast<double>().cwiseProduct(step).sum();
+}
+
+/// Scales directions to the effect of the tensor that matters least.
+void equalise(std::span<const ProbedTensor> tensors, std::vector<Matrix>& directions) {
+  std::vector<double> effects;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (directions[i].size() == 0) continue;
+    effects.push_back(std::abs(effect_of(tensors[i], directions[i].cast<double>())));
+  }
+  if (effects.empty()) return;
+  const auto [least, most] = std::ranges::minmax(effects);
+  const double common = std::max(least, kHardlyMatters * most);
+  for (std::size_t i = 0, used = 0; i < tensors.size(); ++i) {
+    if (directions[i].size() == 0) continue;
+    const double effect = effects[used++];
+    if (effect > common) directions[i] *= static_cast<float>(common / effect);
+  }
+}
+
 struct Change {
   double expected = 0;
   double measured = 0;
@@ -34,24 +55,30 @@ struct Change {
 }  // namespace
 
 double directional_error(std::span<const ProbedTensor> tensors,
-                         const std::function<double(std::span<const Matrix>)>& loss) {
-  std::vector<Matrix> values;
-  for (const ProbedTensor& tensor : tensors) values.emplace_back(tensor.value);
-  std::vector<Change> changes;
-  double largest = 0;
+                         const std::function<double(std::span<const Matrix>)>& loss, Moved moved) {
+  std::vector<Matrix> values, directions;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const Matrix direction = direction_of(tensors[i], i);
-    values[i] = tensors[i].value + direction;
-    const MatrixD above = values[i].cast<double>();
-    const double loss_above = loss(values);
-    values[i] = tensors[i].value - direction;
-    // The step that was made, after rounding to float.
-    const MatrixD step = above - values[i].cast<double>();
-    const double expected = tensors[i].gradient.cast<double>().cwiseProduct(step).sum();
-    changes.push_back({expected, loss_above - loss(values)});
-    values[i] = tensors[i].value;
-    largest = std::max(largest, changes.back().size());
+    values.emplace_back(tensors[i].value);
+    directions.push_back(direction_of(tensors[i], i));
   }
+  const bool together = moved == Moved::kTogether;
+  if (together) equalise(tensors, directions);
+  const std::size_t at_once = together ? tensors.size() : 1;
+  std::vector<Change> changes;
+  for (std::size_t first = 0; first < tensors.size(); first += at_once) {
+    std::vector<Matrix> above = values, below = values;
+    Change& change = changes.emplace_back();
+    for (std::size_t i = first; i < first + at_once; ++i) {
+      above[i] += directions[i];
+      below[i] -= directions[i];
+      // The step that was made, after rounding to float.
+      const MatrixD step = above[i].cast<double>() - below[i].cast<double>();
+      change.expected += effect_of(tensors[i], step);
+    }
+    change.measured = loss(above) - loss(below);
+  }
+  double largest = 0;
+  for (const Change& change : changes) largest = std::max(largest, change.size());
   double error = 0;
   for (const Change& change : changes) {
     const double size = std::max(change.size(), kHardlyMatters * largest);
