@@ -1,5 +1,5 @@
-// Fixed patterns with options that show their edges at the lengths of the suite, and BigBird's
-// plan.
+// Fixed patterns with options that show their edges at the lengths of the suite, the groups that
+// strides are cut into, and BigBird's plan.
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include "harness/conformance/cases.hpp"
 #include "harness/conformance/conformance.hpp"
 #include "harness/conformance/kernel_scope.hpp"
+#include "variants/engine/pattern.hpp"
 
 namespace arena {
 namespace {
@@ -28,7 +29,8 @@ INSTANTIATE_TEST_SUITE_P(Options, PatternVariant,
                          testing::Values("local[window=4,dilation=3]",
                                          "local[window=2,dilation=64]",
                                          "local_block[block=7,back=1,forward=2]",
-                                         "strided[stride=7]", "fixed[block=7,summary=3]",
+                                         "strided[stride=7]", "strided[stride=40]",
+                                         "fixed[block=7,summary=3]",
                                          "longformer[window=5,globals=3]", "bigbird[block=8]",
                                          "bigbird[block=7,random=5]"),
                          [](const auto& chosen) {
@@ -37,6 +39,35 @@ INSTANTIATE_TEST_SUITE_P(Options, PatternVariant,
                                name, [](char c) { return std::isalnum(c) == 0; }, '_');
                            return name;
                          });
+
+TEST(ResidueGroups, HoldEachPositionOnce) {
+  for (const Index length : {1, 2, 63, 64, 65, 130, 200, 1000}) {
+    for (const Index classes : {1, 2, 7, 64, 150, 5000}) {
+      for (const Index least : {1, 2}) {
+        const ResidueGroups groups(length, classes, least);
+        std::set<Index> seen;
+        for (Index g = 0; g < groups.count(); ++g) {
+          const auto [rows, number, each] = groups[g];
+          EXPECT_EQ(rows.count, number * each);
+          EXPECT_GE(each, least);
+          EXPECT_LE(rows.count, groups[0].rows.count);
+          EXPECT_TRUE(rows.is_view() || !groups[0].rows.is_view());
+          for (Index i = 0; i < rows.count; ++i) {
+            EXPECT_TRUE(seen.insert(rows.at(i)).second) << length << " " << classes;
+            EXPECT_TRUE(i % each == 0 || rows.at(i) == rows.at(i - 1) + classes);
+          }
+        }
+        Index wanted = 0;
+        for (Index i = 0; i < length; ++i) {
+          const bool alone = i < classes && i + classes >= length;
+          wanted += least == 1 || !alone ? 1 : 0;
+        }
+        EXPECT_EQ(std::ssize(seen), wanted) << length << " " << classes << " " << least;
+        EXPECT_TRUE(seen.empty() || (*seen.begin() >= 0 && *seen.rbegin() < length));
+      }
+    }
+  }
+}
 
 TEST(Longformer, TakesTheGlobalPositionsOfTheCall) {
   const ChosenVariant chosen = choose_variant("longformer[window=5]");

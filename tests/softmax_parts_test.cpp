@@ -86,6 +86,27 @@ TEST(OtherBlocksMask, IsWhatItSays) {
   }
 }
 
+TEST(StackedBandMask, IsWhatItSays) {
+  using Own = StackedBandMask::Own;
+  for (const Index each : {1, 2, 5, 16, 67}) {
+    for (const auto& [before, after] : {std::pair{0, 0}, {1, 2}, {70, -1}, {70, 70}}) {
+      for (const Own own : {Own::kSeen, Own::kHidden}) {
+        const Index number = 67 / each, length = number * each;
+        const StackedBandMask mask(number, each, before, after, own);
+        Index count = 0;
+        const Sees sees = [&, b = before, a = after](Index i, Index j) {
+          return i / each == j / each && j >= i - b && j <= i + a && (i != j || own == Own::kSeen);
+        };
+        expect_mask(mask, sees, {length, length});
+        for (Index i = 0; i < length; ++i) {
+          for (Index j = 0; j < length; ++j) count += sees(i, j) ? 1 : 0;
+        }
+        EXPECT_EQ(mask.covered(), count) << each << " " << before << " " << after;
+      }
+    }
+  }
+}
+
 TEST(WindowAndGlobals, IsWhatItSays) {
   for (const Index window : {0, 4, 30}) {
     for (const std::vector<std::int32_t>& globals :
@@ -167,6 +188,7 @@ TEST(RowSet, NamesItsRows) {
     return result;
   };
   EXPECT_EQ(rows(RowSet::residues(2, 4, 11)), (std::vector<Index>{2, 6, 10}));
+  EXPECT_EQ(rows(RowSet::stacked_residues(1, 2, 4, 3)), (std::vector<Index>{1, 5, 9, 2, 6, 10}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 15)), (std::vector<Index>{3, 4, 8, 9, 13, 14}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 14)), (std::vector<Index>{3, 4, 8, 9, 13}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 13)), (std::vector<Index>{3, 4, 8, 9}));

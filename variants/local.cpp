@@ -21,13 +21,16 @@ class LocalPattern final : public Pattern {
         after_(setup.causal ? 0 : before_),
         dilation_(options.integer("dilation")) {}
 
-  Index parts(Index, Index length) const override { return std::min(dilation_, length); }
+  Index parts(Index, Index length) const override { return classes(length).count(); }
   PatternPart part(Index, Index p, Index length) const override {
-    const RowSet rows = RowSet::residues(p, dilation_, length);
-    return {{rows, rows}, BandMask({rows.count, rows.count}, before_, after_)};
+    const auto [rows, number, each] = classes(length)[p];
+    if (number == 1) return {{rows, rows}, BandMask({each, each}, before_, after_)};
+    return {{rows, rows}, StackedBandMask(number, each, before_, after_)};
   }
 
  private:
+  ResidueGroups classes(Index length) const { return {length, dilation_, 1}; }
+
   Index before_, after_, dilation_;
 };
 

@@ -22,20 +22,23 @@ class StridedPattern final : public Pattern {
 
   Index stages() const override { return 2; }
   Index parts(Index stage, Index length) const override {
-    return stage == 0 ? 1 : std::min(stride_, std::max(Index{0}, length - stride_));
+    return stage == 0 ? 1 : far(length).count();
   }
   PatternPart part(Index stage, Index p, Index length) const override {
     if (stage == 0) {
       const RowSet rows = RowSet::all(length);
       return {{rows, rows}, BandMask({length, length}, stride_ - 1, causal_ ? 0 : stride_ - 1)};
     }
-    const RowSet rows = RowSet::residues(p, stride_, length);
-    const Extents extents{rows.count, rows.count};
-    if (causal_) return {{rows, rows}, BandMask(extents, length, -1)};
-    return {{rows, rows}, OtherBlocksMask(extents, 1, 1, OtherBlocksMask::Blocks::kOther)};
+    const auto [rows, number, each] = far(length)[p];
+    return {{rows, rows},
+            StackedBandMask(number, each, length, causal_ ? 0 : length,
+                            StackedBandMask::Own::kHidden)};
   }
 
  private:
+  /// The classes that have keys beside the query's own.
+  ResidueGroups far(Index length) const { return {length, stride_, 2}; }
+
   Index stride_;
   bool causal_;
 };

@@ -72,6 +72,19 @@ Range hull(const BlockLists& lists, Index block, Range rows, Range within) {
   return intersection(found, within);
 }
 
+/// Positions `before` before to `after` behind a row, of its own sequence of `each`.
+Range around(Index row, Index each, Index before, Index after) {
+  const Index start = row / each * each, position = row - start;
+  return {start + std::max(Index{0}, position - before),
+          start + std::min(each, position + after + 1)};
+}
+
+/// All of them for a range of rows.
+Range around(Range rows, Index each, Index before, Index after) {
+  return {around(rows.begin, each, before, after).begin,
+          around(rows.end - 1, each, before, after).end};
+}
+
 void hide_by(const PairRule& rule, const Lines& lines) {
   const float* const row_labels = lines.lanes_are_queries ? rule.key : rule.query;
   const float* const lane_labels = lines.lanes_are_queries ? rule.query : rule.key;
@@ -136,6 +149,53 @@ Index OtherBlocksMask::covered() const {
     count += queries.size() * (extents_.key_len - std::max(Index{0}, unseen));
   }
   return count;
+}
+
+Range StackedBandMask::keys_of(Range queries, Range within) const {
+  return intersection(around(queries, each_, before_, after_), within);
+}
+
+Range StackedBandMask::queries_of(Range keys, Range within) const {
+  return intersection(around(keys, each_, after_, before_), within);
+}
+
+Cover StackedBandMask::cover(Range queries, Range keys) const {
+  if (keys_of(queries, keys).empty()) return Cover::kNone;
+  if (own_ == Own::kHidden && !intersection(queries, keys).empty()) return Cover::kSome;
+  const Range first = around(queries.begin, each_, before_, after_);
+  const Range last = around(queries.end - 1, each_, before_, after_);
+  return last.begin <= keys.begin && keys.end <= first.end ? Cover::kAll : Cover::kSome;
+}
+
+void StackedBandMask::hide(Range queries, Range keys, ScoreTile scores) const {
+  using simd::Vec;
+  const Lines lines(queries, keys, scores);
+  const Index before = lines.lanes_are_queries ? after_ : before_;
+  const Index after = lines.lanes_are_queries ? before_ : after_;
+  const Vec hidden(kHidden);
+  for (Index row = lines.rows.begin; row < lines.rows.end; ++row) {
+    const Range seen = around(row, each_, before, after);
+    const Vec begin(static_cast<float>(seen.begin - lines.lanes.begin));
+    const Vec end(static_cast<float>(seen.end - lines.lanes.begin));
+    float* const line = lines.line(row);
+    for (Index lane = 0; lane < lines.lanes.size(); lane += simd::kWidth) {
+      const Vec at = Vec(static_cast<float>(lane)) + simd::iota();
+      const Vec behind = simd::select(at < begin, hidden, simd::load(line + lane));
+      simd::store(line + lane, simd::select(at < end, behind, hidden));
+    }
+    const Index own = row - lines.lanes.begin;
+    if (own_ == Own::kHidden && own >= 0 && own < lines.lanes.size()) line[own] = kHidden;
+  }
+}
+
+Index StackedBandMask::covered() const {
+  Index count = 0;
+  for (Index p = 0; p < each_; ++p) {
+    const Range seen = around(p, each_, before_, after_);
+    count += std::max(Index{0}, seen.size());
+    if (own_ == Own::kHidden && seen.begin <= p && p < seen.end) --count;
+  }
+  return number_ * count;
 }
 
 BlockLists transpose(const BlockLists& lists, std::span<std::int32_t> begin,

@@ -30,6 +30,30 @@ class OtherBlocksMask final : public TileMask {
   Blocks blocks_;
 };
 
+/// `number` sequences of `each` positions one after another. Query p of a sequence sees its keys
+/// p - before .. p + after, its own among them or not.
+class StackedBandMask final : public TileMask {
+ public:
+  enum class Own { kSeen, kHidden };
+  StackedBandMask(Index number, Index each, Index before, Index after, Own own = Own::kSeen)
+      : number_(number),
+        each_(each),
+        before_(std::min(before, each)),
+        after_(std::min(after, each)),
+        own_(own) {}
+
+  Range keys_of(Range queries, Range within) const override;
+  Range queries_of(Range keys, Range within) const override;
+  Cover cover(Range queries, Range keys) const override;
+  void hide(Range queries, Range keys, ScoreTile scores) const override;
+  /// Number of (query, key) pairs that are seen.
+  Index covered() const;
+
+ private:
+  Index number_, each_, before_, after_;
+  Own own_;
+};
+
 /// Blocks by block: those of row b are block[begin[b]] .. block[begin[b + 1] - 1], ascending.
 struct BlockLists {
   std::span<const std::int32_t> begin, block;

@@ -28,8 +28,7 @@ struct PatternScratch {
 
 /// Of one head, without statistics.
 PatternScratch scratch_of(const Pattern& pattern, Index length, Index head_dim, Index workers,
-                          bool saves) {
-  const PartExtras extras{.statistics = saves || pattern.stages() > 1};
+                          const PartExtras& extras) {
   PatternScratch most;
   for (Index stage = 0; stage < pattern.stages(); ++stage) {
     const Index parts = pattern.parts(stage, length);
@@ -40,7 +39,8 @@ PatternScratch scratch_of(const Pattern& pattern, Index length, Index head_dim, 
       return softmax_part_forward_scratch(part.rows, head_dim, inner, extras);
     };
     const auto backward = [&](Index inner) {
-      return softmax_part_backward_scratch(part.rows, head_dim, reach, inner);
+      return softmax_part_backward_scratch(part.rows, head_dim, reach, inner,
+                                           {.log_sum_exp = extras.log_sum_exp});
     };
     most.forward = larger(most.forward, scratch_of_each(parts, workers, forward));
     most.backward = larger(most.backward, scratch_of_each(parts, workers, backward));
@@ -64,7 +64,7 @@ class PatternHead final : public AttentionHead {
   Footprint footprint(const Extents& extents, const Call& call) const override {
     const Index length = extents.key_len;
     const auto [forward, backward] =
-        scratch_of(*pattern_, length, head_dim_, call.team.size(), true);
+        scratch_of(*pattern_, length, head_dim_, call.team.size(), {.log_sum_exp = true});
     return {.frame = softmax_statistics_bytes(length),
             .scratch =
                 std::max(unsaved_statistics(*pattern_, length) + forward.caller, backward.caller)};
@@ -113,7 +113,36 @@ class PatternHead final : public AttentionHead {
   float scale_;
 };
 
+/// Classes with fewer rows than this, a tile of queries, are taken together: copies of so many
+/// rows, which stay in the first cache.
+constexpr Index kShortClass = 32;
+constexpr Index kGroupRows = 128;
+
 }  // namespace
+
+ResidueGroups::ResidueGroups(Index length, Index classes, Index least)
+    : classes_(classes), at_once_(1) {
+  const Index longest = (length + classes - 1) / classes;
+  if (longest < kShortClass) at_once_ = kGroupRows / longest;
+  const Index each = length / classes, longer = length % classes;
+  kinds_ = {{{0, longer, each + 1}, {longer, classes - longer, each}}};
+  for (Kind& kind : kinds_) {
+    if (kind.each < least) kind.number = 0;
+  }
+  const auto first_rows = [&](const Kind& kind) {
+    return std::min(kind.number, at_once_) * kind.each;
+  };
+  if (first_rows(kinds_[0]) <= first_rows(kinds_[1])) std::swap(kinds_[0], kinds_[1]);
+}
+
+ResidueGroups::Group ResidueGroups::operator[](Index g) const {
+  const bool second = g >= groups(kinds_[0]);
+  const Kind& kind = kinds_[second ? 1 : 0];
+  const Index done = (second ? g - groups(kinds_[0]) : g) * at_once_;
+  const Index number = std::min(at_once_, kind.number - done);
+  return {RowSet::stacked_residues(kind.first + done, number, classes_, kind.each), number,
+          kind.each};
+}
 
 Index count_pairs(const Pattern& pattern, Index length) {
   Index count = 0;
@@ -139,8 +168,8 @@ double pattern_bytes(const Problem& problem, const Pattern& pattern) {
   const Index length = problem.extents.key_len, heads = problem.setup.num_heads;
   const bool saves = problem.pass != Pass::kForward;
   const auto scratch = [&](Index workers) {
-    const auto [forward, backward] =
-        scratch_of(pattern, length, problem.setup.head_dim, workers, saves);
+    const auto [forward, backward] = scratch_of(pattern, length, problem.setup.head_dim, workers,
+                                                {.statistics = saves || pattern.stages() > 1});
     if (saves) return larger(forward, backward);
     const Index unsaved = unsaved_statistics(pattern, length);
     return SoftmaxScratch{forward.caller + unsaved, forward.total + unsaved};

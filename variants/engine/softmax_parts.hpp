@@ -13,18 +13,25 @@
 
 namespace arena {
 
-/// Rows of a matrix in an order: runs of `run` rows, `step` apart, from `first`; or those listed.
+/// Rows of a matrix in an order: runs of `run` rows, `step` apart, from `first`, and `inner` apart
+/// in a run; or those listed.
 struct RowSet {
   Index first = 0;
   Index count = 0;
   Index step = 1;
   Index run = 1;
+  Index inner = 1;
   const std::int32_t* listed = nullptr;
 
   static RowSet all(Index length) { return {.count = length}; }
   /// first, first + classes, ... below `length`.
   static RowSet residues(Index first, Index classes, Index length) {
     return {.first = first, .count = (length - first + classes - 1) / classes, .step = classes};
+  }
+  /// `number` of such classes from that of `first` on, `each` rows of them, one after another.
+  static RowSet stacked_residues(Index first, Index number, Index classes, Index each) {
+    if (number == 1) return {.first = first, .count = each, .step = classes};
+    return {.first = first, .count = number * each, .step = 1, .run = each, .inner = classes};
   }
   /// The last `run` rows of each block of `block` rows, of those below `length`.
   static RowSet block_ends(Index run, Index block, Index length) {
@@ -38,7 +45,7 @@ struct RowSet {
   /// Rows of which only the number is known, to ask for scratch.
   static RowSet any(Index count) { return {.count = count, .run = 0}; }
 
-  Index at(Index i) const { return listed ? listed[i] : first + i / run * step + i % run; }
+  Index at(Index i) const { return listed ? listed[i] : first + i / run * step + i % run * inner; }
   bool is_view() const { return !listed && run == 1; }
   bool is_slice() const { return is_view() && step == 1; }
 };
