@@ -30,9 +30,9 @@ class StridedPattern final : public Pattern {
       return {{rows, rows}, BandMask({length, length}, stride_ - 1, causal_ ? 0 : stride_ - 1)};
     }
     const auto [rows, number, each] = far(length)[p];
-    return {{rows, rows},
-            StackedBandMask(number, each, length, causal_ ? 0 : length,
-                            StackedBandMask::Own::kHidden)};
+    return {
+        {rows, rows},
+        StackedBandMask(number, each, length, causal_ ? 0 : length, StackedBandMask::Own::kHidden)};
   }
 
  private:
