@@ -189,6 +189,47 @@ TEST_F(Cli, AStoppedTrainingEndsAsAnUninterruptedOne) {
   EXPECT_EQ(findings(file("parts")), findings(file("whole")));
 }
 
+/// A living child of the process other than `known`, for which it waits a minute at most; else 0.
+pid_t child_of(pid_t parent, pid_t known) {
+  for (int i = 0; i < 6000; ++i) {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      std::ifstream stat(entry.path() / "stat");  // NUMBER (PROGRAM) STATE PARENT ...
+      std::string number, program;
+      char state = 'Z';
+      pid_t of = 0;
+      stat >> number >> program >> state >> of;
+      const auto child = static_cast<pid_t>(std::stol(name));
+      if (of == parent && child != known && state != 'Z') return child;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return 0;
+}
+
+TEST_F(Cli, ACrashOfACellIsARowAndTheSweepGoesOn) {
+  write_small_sweep(20'000'000);
+  const pid_t sweep = start("sweep small.toml --variants dense --threads 1");
+  pid_t cell = 0;
+  for (int seed = 0; seed < 2; ++seed) {
+    cell = child_of(sweep, cell);
+    ASSERT_GT(cell, 0);
+    ::kill(cell, SIGABRT);
+  }
+  const Outcome crashed = finish(sweep);
+  EXPECT_EQ(crashed.exit_code, 1) << crashed.err;
+  EXPECT_NE(crashed.out.find("CRASHED"), std::string::npos) << crashed.out;
+  const auto records = Store(file("runs/small")).load();
+  ASSERT_EQ(records.size(), 2U);
+  for (const Record& record : records) {
+    EXPECT_EQ(record.status, "CRASHED");
+    EXPECT_EQ(record.error, fmt::format("killed by signal {} (Aborted)", SIGABRT));
+  }
+  EXPECT_NE(run("sweep small.toml --variants dense --retry CRASHED --dry-run").out.find("seed 1"),
+            std::string::npos);
+}
+
 TEST_F(Cli, FailuresAreRowsAndExitCodeOne) {
   write_small_sweep(20'000'000);
   const Outcome late = run("sweep small.toml --seeds 0 --variants dense --time-limit 1");

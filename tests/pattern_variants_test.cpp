@@ -9,6 +9,7 @@
 #include "harness/conformance/cases.hpp"
 #include "harness/conformance/conformance.hpp"
 #include "harness/conformance/kernel_scope.hpp"
+#include "tests/expect_error.hpp"
 #include "variants/engine/pattern.hpp"
 
 namespace arena {
@@ -66,6 +67,15 @@ TEST(ResidueGroups, HoldEachPositionOnce) {
         EXPECT_TRUE(seen.empty() || (*seen.begin() >= 0 && *seen.rbegin() < length));
       }
     }
+  }
+}
+
+TEST(Patterns, RefuseOtherNumbersOfKeysThanOfQueries) {
+  Workers workers(1);
+  for (const char* name : {"local", "local_block", "strided", "fixed", "sinkhorn"}) {
+    const HeadCase head_case(choose_variant(name), {.extents = {30, 40}});
+    EXPECT_ERROR(run(head_case.subject, head_case.example, check_call(workers.team())),
+                 fmt::format("{} needs as many keys as queries, not 40 keys and 30 queries", name));
   }
 }
 
