@@ -68,6 +68,16 @@ TEST(Product, HasTheSameBitsOnAnyTeam) {
   multiply(one.team(), transpose(a), b, first, Output::kAdd);
   multiply(two.team(), transpose(a), b, second, Output::kAdd);
   EXPECT_EQ(first, second);
+
+  const Matrix c = random_matrix(3, 150, 40), d = random_matrix(4, 90, 40);
+  const Matrix bias = random_matrix(5, 1, 90);
+  const std::array terms{Term{transpose(a), b}, Term{c, transpose(d)}};
+  Matrix alone = first;
+  multiply(terms, {.bias = bias, .rows = alone}, alone);
+  multiply(one.team(), terms, {.bias = bias, .rows = first}, first);
+  multiply(two.team(), terms, {.bias = bias, .rows = second}, second);
+  EXPECT_EQ(first, alone);
+  EXPECT_EQ(second, alone);
 }
 
 TEST(Product, OfOneLeftFactorGoesWithManyRightOnes) {

@@ -5,6 +5,7 @@
 
 #include "harness/conformance/cases.hpp"
 #include "harness/conformance/conformance.hpp"
+#include "tests/broken_variants.hpp"
 #include "variants/engine/sinkhorn_balance.hpp"
 
 namespace arena {
@@ -38,6 +39,17 @@ TEST(Sinkhorn, HoldsWithManySmallBlocks) {
   for (const char* const check : {"oracle_gradients", "causal", "threads", "analytic_bytes"}) {
     const CheckResult result = run_check(find_check(check), choose_variant("sinkhorn[block=8]"));
     EXPECT_TRUE(result.passed) << check << ": " << result.detail;
+  }
+}
+
+TEST(Sinkhorn, HoldsWithMoreBlocksThanAreMixedAtOnce) {
+  BenchShape shape = small_shape(Pass::kTrain);
+  shape.length = 605;  // 152 blocks, the last of a single row
+  shape.head_dim = 33;
+  for (const bool causal : {false, true}) {
+    shape.causal = causal;
+    const Record record = run_one(shape, "sinkhorn[block=4]");
+    EXPECT_EQ(record.status, "OK") << causal << ": " << record.error;
   }
 }
 

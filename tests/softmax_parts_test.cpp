@@ -187,8 +187,8 @@ TEST(RowSet, NamesItsRows) {
     for (Index i = 0; i < set.count; ++i) result.push_back(set.at(i));
     return result;
   };
-  EXPECT_EQ(rows(RowSet::residues(2, 4, 11)), (std::vector<Index>{2, 6, 10}));
-  EXPECT_EQ(rows(RowSet::stacked_residues(1, 2, 4, 3)), (std::vector<Index>{1, 5, 9, 2, 6, 10}));
+  EXPECT_EQ(rows(RowSet::residues(2, 1, 4, 3)), (std::vector<Index>{2, 6, 10}));
+  EXPECT_EQ(rows(RowSet::residues(1, 2, 4, 3)), (std::vector<Index>{1, 5, 9, 2, 6, 10}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 15)), (std::vector<Index>{3, 4, 8, 9, 13, 14}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 14)), (std::vector<Index>{3, 4, 8, 9, 13}));
   EXPECT_EQ(rows(RowSet::block_ends(2, 5, 13)), (std::vector<Index>{3, 4, 8, 9}));
@@ -209,7 +209,7 @@ class Parts {
     add({all, ends}, BandMask::causal({length, ends.count}));
     add({all, permuted}, BandMask({length, length}, -3, 70));
     for (Index r = 0; r < 7; ++r) {
-      const RowSet rows = RowSet::residues(r, 7, length);
+      const RowSet rows = RowSet::residues(r, 1, 7, (length - r + 6) / 7);
       add({rows, rows}, BandMask({rows.count, rows.count}, 1, 2));
     }
   }
@@ -321,7 +321,7 @@ TEST(SoftmaxParts, QueriesWithoutAKeyGiveZero) {
   Workers workers(1);
   Matrix out(kLength, kDim), log_sum_exp(kLength, 1), statistics(2, kLength);
   clear_softmax({out, log_sum_exp}, statistics);
-  const RowSet rows = RowSet::residues(0, 2, kLength);
+  const RowSet rows = RowSet::residues(0, 1, 2, (kLength + 1) / 2);
   const BandMask mask({45, 45}, -5, 5);  // the last five of these see nothing
   for (int part = 0; part < 2; ++part) {
     softmax_part_forward(workers.team(), p.inputs(), 0.3F, {rows, rows}, mask, {out, log_sum_exp},

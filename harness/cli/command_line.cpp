@@ -6,6 +6,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/check.hpp"
@@ -62,27 +63,35 @@ std::string refusal(const CLI::App& app, const CLI::ParseError& error) {
   return fmt::format("{} ({} --help)", text, full_name(app));
 }
 
-void add_commands(CLI::App& app, Action& action) {
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App&, Action&);
+};
+
+/// In the order of the help text.
+constexpr Command kCommands[] = {
+    {"sweep", add_sweep},       {"train", add_train},   {"bench", add_bench},
+    {"table", add_table},       {"report", add_report}, {"compare", add_compare},
+    {"baseline", add_baseline}, {"rerun", add_rerun},   {"submit", add_submit},
+    {"status", add_status},     {"list", add_list},     {"show", add_show},
+    {"check", add_check},       {"attend", add_attend}, {"data", add_data},
+    {"doctor", add_doctor},     {"cell", add_cell},
+};
+
+/// Where there is a first word and it is no option, only the command that it names.
+void add_commands(int argc, const char* const* argv, CLI::App& app, Action& action) {
   app.set_version_flag("--version", build_description());
   app.require_subcommand(1);
   app.footer(kExamples);
-  add_sweep(app, action);
-  add_train(app, action);
-  add_bench(app, action);
-  add_table(app, action);
-  add_report(app, action);
-  add_compare(app, action);
-  add_baseline(app, action);
-  add_rerun(app, action);
-  add_submit(app, action);
-  add_status(app, action);
-  add_list(app, action);
-  add_show(app, action);
-  add_check(app, action);
-  add_attend(app, action);
-  add_data(app, action);
-  add_doctor(app, action);
-  add_cell(app, action);
+  const bool all = argc < 2 || *argv[1] == '-';
+  std::vector<std::string> names;
+  for (const auto& [name, add] : kCommands) {
+    if (all || name == argv[1]) add(app, action);
+    names.emplace_back(name);
+  }
+  if (!all && std::ranges::count(names, argv[1]) == 0) {
+    throw Error(unknown_name("command", argv[1], names));
+  }
 }
 
 }  // namespace
@@ -91,7 +100,7 @@ Action parse_command_line(int argc, const char* const* argv) {
   const auto app = std::make_shared<CLI::App>(
       "Attention Arena: attention variants trained and timed side by side", "arena");
   Action action;
-  add_commands(*app, action);
+  add_commands(argc, argv, *app, action);
   try {
     app->parse(argc, argv);
   } catch (const CLI::ParseError& error) {

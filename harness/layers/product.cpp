@@ -36,27 +36,50 @@ void multiply_products(const Factor& a, std::span<const Product> products, bool 
   }
 }
 
+void multiply_terms(std::span<const Term> terms, const Start& start, const View& to,
+                    bool on_matrix_unit) {
+  if constexpr (matrix_unit::kInBuild) {
+    if (on_matrix_unit) return matrix_unit::multiply(terms, start, to);
+  }
+  multiply_on_vectors(terms, start, to);
+}
+
 Product product_of(const Factor& b, const View& to, Output output) {
   return {b, {.rows = output == Output::kAdd ? ConstView(to) : ConstView()}, to};
 }
 
-/// Rows and columns of a result.
-Product part_of(const Product& product, Index row, Index rows, Index col, Index cols) {
-  const auto& [b, start, to] = product;
-  return {columns_of(b, col, cols),
-          {.bias = start.bias.empty() ? start.bias : start.bias.column_slice(col, cols),
-           .rows = start.rows.empty() ? start.rows
-                                      : start.rows.row_slice(row, rows).column_slice(col, cols)},
-          to.row_slice(row, rows).column_slice(col, cols)};
+/// A block of a result.
+struct ResultBlock {
+  Index row, rows, col, cols;
+
+  template <class AnyView>
+  AnyView of(const AnyView& x) const {
+    return x.empty() ? x : x.row_slice(row, rows).column_slice(col, cols);
+  }
+  Factor of_left(const Factor& a) const { return rows_of(a, row, rows); }
+  Factor of_right(const Factor& b) const { return columns_of(b, col, cols); }
+  Start of(const Start& start) const {
+    const ConstView& bias = start.bias;
+    return {bias.empty() ? bias : bias.column_slice(col, cols), of(start.rows)};
+  }
+};
+
+/// body(block) for the blocks of a result, in parallel.
+template <class Body>
+void for_blocks(const Team& team, Index rows, Index cols, const Body& body) {
+  const Index row_blocks = (rows + kSharedRows - 1) / kSharedRows;
+  const Index col_blocks = (cols + kSharedCols - 1) / kSharedCols;
+  team.for_each(row_blocks * col_blocks, [&](Index i, const Team&) {
+    const Index row = i / col_blocks * kSharedRows, col = i % col_blocks * kSharedCols;
+    body(ResultBlock{row, std::min(kSharedRows, rows - row), col,
+                     std::min(kSharedCols, cols - col)});
+  });
 }
 
 }  // namespace
 
 void multiply(std::span<const Term> terms, const Start& start, View to) {
-  if constexpr (matrix_unit::kInBuild) {
-    if (matrix_unit::takes(terms, to)) return matrix_unit::multiply(terms, start, to);
-  }
-  multiply_on_vectors(terms, start, to);
+  multiply_terms(terms, start, to, matrix_unit::takes(terms, to));
 }
 
 void multiply(const Factor& a, std::span<const Product> products) {
@@ -68,18 +91,23 @@ void multiply(const Factor& a, const Factor& b, View to, Output output) {
   multiply(a, std::span(&product, 1));
 }
 
+void multiply(const Team& team, std::span<const Term> terms, const Start& start, View to) {
+  const bool on_matrix_unit = matrix_unit::takes(terms, to);
+  if (team.size() == 1) return multiply_terms(terms, start, to, on_matrix_unit);
+  for_blocks(team, to.rows(), to.cols(), [&](const ResultBlock& block) {
+    InplaceVector<Term, kMostSharedTerms> some;
+    for (const auto& [a, b] : terms) some.push_back({block.of_left(a), block.of_right(b)});
+    multiply_terms(some, block.of(start), block.of(to), on_matrix_unit);
+  });
+}
+
 void multiply(const Team& team, const Factor& a, std::span<const Product> products) {
   const bool on_matrix_unit = matrix_unit::takes(a, products);
   if (team.size() == 1) return multiply_products(a, products, on_matrix_unit);
   for (const Product& product : products) {
-    const Index cols = product.to.cols();
-    const Index row_blocks = (a.rows() + kSharedRows - 1) / kSharedRows;
-    const Index col_blocks = (cols + kSharedCols - 1) / kSharedCols;
-    team.for_each(row_blocks * col_blocks, [&](Index i, const Team&) {
-      const Index row = i / col_blocks * kSharedRows, col = i % col_blocks * kSharedCols;
-      const Index rows = std::min(kSharedRows, a.rows() - row);
-      const Product part = part_of(product, row, rows, col, std::min(kSharedCols, cols - col));
-      multiply_products(rows_of(a, row, rows), std::span(&part, 1), on_matrix_unit);
+    for_blocks(team, a.rows(), product.to.cols(), [&](const ResultBlock& block) {
+      const Product part{block.of_right(product.b), block.of(product.start), block.of(product.to)};
+      multiply_products(block.of_left(a), std::span(&part, 1), on_matrix_unit);
     });
   }
 }

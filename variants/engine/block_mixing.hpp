@@ -20,6 +20,8 @@ class BlockGroup {
 
   Range blocks() const { return blocks_; }
   Index mixture_rows() const { return shape_.mixture_rows(); }
+  /// Rows t below this one are in all blocks; those from it on, not in a short last one.
+  Index alike_rows() const { return std::min(shape_.last_rows(), shape_.mixture_rows()); }
   /// How many source blocks have a row t.
   Index sources(Index t) const {
     return std::min(sources_, shape_.count() - (t < shape_.last_rows() ? 0 : 1));

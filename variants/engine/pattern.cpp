@@ -140,8 +140,7 @@ ResidueGroups::Group ResidueGroups::operator[](Index g) const {
   const Kind& kind = kinds_[second ? 1 : 0];
   const Index done = (second ? g - groups(kinds_[0]) : g) * at_once_;
   const Index number = std::min(at_once_, kind.number - done);
-  return {RowSet::stacked_residues(kind.first + done, number, classes_, kind.each), number,
-          kind.each};
+  return {RowSet::residues(kind.first + done, number, classes_, kind.each), number, kind.each};
 }
 
 Index count_pairs(const Pattern& pattern, Index length) {

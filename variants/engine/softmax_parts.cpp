@@ -2,10 +2,14 @@
 
 #include <limits>
 
+#include "harness/layers/rows.hpp"
+#include "harness/layers/simd.hpp"
+
 namespace arena {
 namespace {
 
 constexpr Index kCopyRows = 256;  // at a time, in parallel
+constexpr Index kAhead = 8;       // rows that are fetched meanwhile
 
 template <class AnyView>
 AnyView view_of(const AnyView& all, const RowSet& rows) {
@@ -14,26 +18,39 @@ AnyView view_of(const AnyView& all, const RowSet& rows) {
   return {data, rows.count, all.cols(), rows.step * all.outerStride()};
 }
 
-/// body(i, rows.at(i)) for all i, in parallel.
+/// body(i, rows.at(i)) for all i, in parallel; these rows of `home` are fetched ahead.
 template <class Body>
-void for_rows(const Team& team, const RowSet& rows, const Body& body) {
+void for_rows(const Team& team, const ConstView& home, const RowSet& rows, const Body& body) {
+  constexpr Index kLine = 64 / sizeof(float);
   team.for_each((rows.count + kCopyRows - 1) / kCopyRows, [&](Index block, const Team&) {
     const Index end = std::min((block + 1) * kCopyRows, rows.count);
-    for (Index i = block * kCopyRows; i < end; ++i) body(i, rows.at(i));
+    for (Index i = block * kCopyRows; i < end; ++i) {
+      const float* const next = row_of(home, rows.at(std::min(i + kAhead, end - 1)));
+      for (Index c = 0; c < home.cols(); c += kLine) __builtin_prefetch(next + c);
+      body(i, rows.at(i));
+    }
   });
 }
 
-void gather(const Team& team, const ConstView& from, const RowSet& rows, View to) {
-  for_rows(team, rows, [&](Index i, Index at) {
-    std::copy_n(from.data() + at * from.outerStride(), from.cols(), to.data() + i * to.cols());
+/// Rows of `to` are those of the set, row rows.at(i) times factors[rows.at(i)] (null: 1).
+void gather(const Team& team, const ConstView& from, const RowSet& rows, const float* factors,
+            View to) {
+  for_rows(team, from, rows, [&](Index i, Index at) {
+    const float* const row = row_of(from, at);
+    float* const copy = row_of(to, i);
+    const simd::Vec factor(factors ? factors[at] : 1);
+    simd::for_vectors(to.cols(), [&](Index c, Index count) {
+      simd::store_part(copy + c, simd::load_part(row + c, count) * factor, count);
+    });
   });
 }
 
-/// The rows as they lie, or a copy in the workspace.
-ConstView rows_of(const Team& team, const ConstView& from, const RowSet& rows) {
+/// The rows as they lie, or a copy in the workspace, by `factors` of gather().
+ConstView rows_of(const Team& team, const ConstView& from, const RowSet& rows,
+                  const float* factors = nullptr) {
   if (rows.is_view() || from.empty()) return view_of(from, rows);
   const View copy = team.workspace().matrix(rows.count, from.cols());
-  gather(team, from, rows, copy);
+  gather(team, from, rows, factors, copy);
   return copy;
 }
 
@@ -48,16 +65,18 @@ class Target {
         rows_(rows) {}
 
   void load() const {
-    if (is_copy()) gather(team_, home_, rows_, view);
+    if (is_copy()) gather(team_, home_, rows_, nullptr, view);
   }
   void put_back(Output output) {
     if (!is_copy()) return;
-    for_rows(team_, rows_, [&](Index i, Index at) {
-      if (output == Output::kAdd) {
-        home_.row(at) += view.row(i);
-      } else {
-        home_.row(at) = view.row(i);
-      }
+    for_rows(team_, home_, rows_, [&](Index i, Index at) {
+      const float* const row = row_of(view, i);
+      float* const to = row_of(home_, at);
+      simd::for_vectors(view.cols(), [&](Index c, Index count) {
+        simd::Vec x = simd::load_part(row + c, count);
+        if (output == Output::kAdd) x = x + simd::load_part(to + c, count);
+        simd::store_part(to + c, x, count);
+      });
     });
   }
 
@@ -71,19 +90,11 @@ class Target {
   const RowSet& rows_;
 };
 
-/// The keys of a part.
-ConstView keys_of(const Team& team, const ConstView& from, const PartRows& rows) {
-  const ConstView keys = rows_of(team, from, rows.keys);
-  if (!rows.inverse_norms) return keys;
-  View copy(const_cast<float*>(keys.data()), keys.rows(), keys.cols());
-  for_rows(team, rows.keys, [&](Index i, Index at) { copy.row(i) *= rows.inverse_norms[at]; });
-  return copy;
-}
-
 /// d_key by the keys of a part becomes that by the rows they were made of: with key = a x and
 /// a = (|x|^2 + constant)^(-1/2) it is a (d_key - <d_key, key> key).
 void differentiate_norms(const Team& team, const ConstView& key, const PartRows& rows, View d_key) {
-  for_rows(team, rows.keys, [&](Index i, Index at) {
+  for_rows(team, key, RowSet::all(key.rows()), [&](Index i, Index) {
+    const Index at = rows.keys.at(i);
     const float along = d_key.row(i).dot(key.row(i));
     d_key.row(i) = rows.inverse_norms[at] * (d_key.row(i) - along * key.row(i));
   });
@@ -122,7 +133,8 @@ void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, c
                           Output output) {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const HeadInputs some{rows_of(team, in.query, rows.queries), keys_of(team, in.key, rows),
+  const HeadInputs some{rows_of(team, in.query, rows.queries),
+                        rows_of(team, in.key, rows.keys, rows.inverse_norms),
                         rows_of(team, in.value, rows.keys)};
   Target out(team, outputs.out, rows.queries);
   Target log_sum_exp(team, outputs.log_sum_exp, rows.queries);
@@ -148,7 +160,8 @@ void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
                            HeadGrads d_in, Output output) {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const HeadInputs some{rows_of(team, in.query, rows.queries), keys_of(team, in.key, rows),
+  const HeadInputs some{rows_of(team, in.query, rows.queries),
+                        rows_of(team, in.key, rows.keys, rows.inverse_norms),
                         rows_of(team, in.value, rows.keys)};
   const HeadOutputGrads some_d{.out = rows_of(team, d_outputs.out, rows.queries),
                                .log_sum_exp = rows_of(team, d_outputs.log_sum_exp, rows.queries),

@@ -24,12 +24,9 @@ struct RowSet {
   const std::int32_t* listed = nullptr;
 
   static RowSet all(Index length) { return {.count = length}; }
-  /// first, first + classes, ... below `length`.
-  static RowSet residues(Index first, Index classes, Index length) {
-    return {.first = first, .count = (length - first + classes - 1) / classes, .step = classes};
-  }
-  /// `number` of such classes from that of `first` on, `each` rows of them, one after another.
-  static RowSet stacked_residues(Index first, Index number, Index classes, Index each) {
+  /// Residue classes: first, first + classes, ..., `each` rows of them, then as many of the next
+  /// class, and so on for `number` classes.
+  static RowSet residues(Index first, Index number, Index classes, Index each) {
     if (number == 1) return {.first = first, .count = each, .step = classes};
     return {.first = first, .count = number * each, .step = 1, .run = each, .inner = classes};
   }

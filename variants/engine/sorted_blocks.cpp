@@ -8,7 +8,7 @@
 namespace arena {
 namespace {
 
-constexpr Index kGroup = 32;  // blocks whose mixtures stand in memory together
+constexpr Index kGroup = 128;  // blocks whose mixtures stand in memory together
 
 template <class Body>
 void for_groups(const SortedBlocks& shape, const Body& body) {
