@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
 #include <sstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "harness/core/check.hpp"
@@ -63,56 +61,45 @@ std::string refusal(const CLI::App& app, const CLI::ParseError& error) {
   return fmt::format("{} ({} --help)", text, full_name(app));
 }
 
-struct Command {
-  std::string_view name;
-  void (*add)(CLI::App&, Action&);
-};
-
-/// In the order of the help text.
-constexpr Command kCommands[] = {
-    {"sweep", add_sweep},       {"train", add_train},   {"bench", add_bench},
-    {"table", add_table},       {"report", add_report}, {"compare", add_compare},
-    {"baseline", add_baseline}, {"rerun", add_rerun},   {"submit", add_submit},
-    {"status", add_status},     {"list", add_list},     {"show", add_show},
-    {"check", add_check},       {"attend", add_attend}, {"data", add_data},
-    {"doctor", add_doctor},     {"cell", add_cell},
-};
-
-/// Where there is a first word and it is no option, only the command that it names.
-void add_commands(int argc, const char* const* argv, CLI::App& app, Action& action) {
-  app.set_version_flag("--version", build_description());
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  const bool all = argc < 2 || *argv[1] == '-';
-  std::vector<std::string> names;
-  for (const auto& [name, add] : kCommands) {
-    if (all || name == argv[1]) add(app, action);
-    names.emplace_back(name);
-  }
-  if (!all && std::ranges::count(names, argv[1]) == 0) {
-    throw Error(unknown_name("command", argv[1], names));
-  }
-}
-
 }  // namespace
 
-Action parse_command_line(int argc, const char* const* argv) {
-  const auto app = std::make_shared<CLI::App>(
-      "Attention Arena: attention variants trained and timed side by side", "arena");
-  Action action;
-  add_commands(argc, argv, *app, action);
+CommandLine::CommandLine() {
+  app_.set_version_flag("--version", build_description());
+  app_.require_subcommand(1);
+  app_.footer(kExamples);
+  add_sweep(app_, action_);
+  add_train(app_, action_);
+  add_bench(app_, action_);
+  add_table(app_, action_);
+  add_report(app_, action_);
+  add_compare(app_, action_);
+  add_baseline(app_, action_);
+  add_rerun(app_, action_);
+  add_submit(app_, action_);
+  add_status(app_, action_);
+  add_list(app_, action_);
+  add_show(app_, action_);
+  add_check(app_, action_);
+  add_attend(app_, action_);
+  add_data(app_, action_);
+  add_doctor(app_, action_);
+  add_cell(app_, action_);
+}
+
+Action CommandLine::parse(int argc, const char* const* argv) {
+  action_ = nullptr;
   try {
-    app->parse(argc, argv);
+    app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) throw Error(refusal(*app, error));
+    if (error.get_exit_code() != 0) throw Error(refusal(app_, error));
     std::ostringstream text;
-    app->exit(error, text, text);
+    app_.exit(error, text, text);
     return [text = text.str()] {
       fmt::print("{}", text);
       return 0;
     };
   }
-  return [app, action] { return action(); };  // which may ask what options were given
+  return action_;
 }
 
 }  // namespace arena

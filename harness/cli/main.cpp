@@ -16,7 +16,8 @@ constexpr int kUsageError = 2;
 
 int run(int argc, char** argv) {
   try {
-    return parse_command_line(argc, argv)();
+    CommandLine line;
+    return line.parse(argc, argv)();
   } catch (const Error& error) {
     fmt::print(stderr, "arena: {}\n", error.what());
     return kUsageError;

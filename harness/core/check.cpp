@@ -51,16 +51,16 @@ void fail_with(Failure failure, fmt::string_view format, fmt::format_args args) 
 std::string unknown_name(std::string_view kind, std::string_view name,
                          std::span<const std::string> candidates) {
   std::string message = fmt::format("unknown {} '{}'", kind, name);
-  const std::size_t furthest = std::max<std::size_t>(2, name.size() / 2);
-  const auto distance = [&](const std::string& c) {
-    const std::size_t least = std::max(name.size(), c.size()) - std::min(name.size(), c.size());
-    return least > furthest ? least : edit_distance(name, c);
-  };
-  const auto nearest = std::ranges::min_element(candidates, {}, distance);
-  if (nearest == candidates.end()) return message;
-  if (distance(*nearest) <= furthest) {
-    message += fmt::format("; did you mean '{}'?", *nearest);
+  if (candidates.empty()) return message;
+  const std::string* nearest = nullptr;
+  std::size_t least = std::max<std::size_t>(2, name.size() / 2) + 1;
+  for (const std::string& candidate : candidates) {
+    const auto [shorter, longer] = std::minmax({name.size(), candidate.size()});
+    if (longer - shorter >= least) continue;  // so many letters more
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < least) least = distance, nearest = &candidate;
   }
+  if (nearest) message += fmt::format("; did you mean '{}'?", *nearest);
   return message + fmt::format(" (known: {})", fmt::join(candidates, ", "));
 }
 

@@ -27,10 +27,12 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 void parse_all(const std::vector<std::string>& words) {
+  // Once: options take ten times as long to make as to parse, and parsing reads nothing that words
+  // before have set.
+  static CommandLine line;
   std::vector<const char*> argv{"arena"};
   for (const std::string& word : words) argv.push_back(word.c_str());
-  read_or_refuse(
-      [&] { require(bool{parse_command_line(static_cast<int>(argv.size()), argv.data())}); });
+  read_or_refuse([&] { require(bool{line.parse(static_cast<int>(argv.size()), argv.data())}); });
 }
 
 void parse_values(const std::vector<std::string>& words) {
