@@ -170,30 +170,39 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
   return {space, width};
 }
 
-/// to[c][r] = factor * from[r][c] for r < rows, c < cols; strides in floats from row to row.
-inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,
-                            float factor, float* to, Index to_stride) {
+/// to[c][r] = factor_of(c) * from[r][c] for r < rows, c < cols; strides in floats from row to row.
+template <class FactorOf>
+void copy_transposed_by(const FactorOf& factor_of, const float* from, Index from_stride, Index rows,
+                        Index cols, float* to, Index to_stride) {
   constexpr Index kWidth = simd::kWidth;
   for (Index r = 0; r < rows; r += kWidth) {
+    const Index height = std::min(kWidth, rows - r);
     for (Index c = 0; c < cols; c += kWidth) {
+      const Index width = std::min(kWidth, cols - c);
       const float* const corner = from + r * from_stride + c;
       float* const place = to + c * to_stride + r;
-      if (r + kWidth > rows || c + kWidth > cols) {
-        for (Index j = 0; j < std::min(kWidth, cols - c); ++j) {
-          for (Index i = 0; i < std::min(kWidth, rows - r); ++i) {
-            place[j * to_stride + i] = factor * corner[i * from_stride + j];
-          }
+      simd::Vec block[kWidth];
+      if (height == kWidth && width == kWidth) {
+        for (Index i = 0; i < kWidth; ++i) block[i] = simd::load(corner + i * from_stride);
+        simd::transpose(block);
+        for (Index j = 0; j < kWidth; ++j) {
+          simd::store(place + j * to_stride, simd::Vec(factor_of(c + j)) * block[j]);
         }
         continue;
       }
-      simd::Vec block[kWidth];
-      for (Index i = 0; i < kWidth; ++i) block[i] = simd::load(corner + i * from_stride);
+      for (Index i = 0; i < kWidth; ++i) {
+        block[i] = i < height ? simd::load_part(corner + i * from_stride, width) : simd::Vec(0.0F);
+      }
       simd::transpose(block);
-      for (Index j = 0; j < kWidth; ++j) {
-        simd::store(place + j * to_stride, simd::Vec(factor) * block[j]);
+      for (Index j = 0; j < width; ++j) {
+        simd::store_part(place + j * to_stride, simd::Vec(factor_of(c + j)) * block[j], height);
       }
     }
   }
+}
+inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,
+                            float factor, float* to, Index to_stride) {
+  copy_transposed_by([&](Index) { return factor; }, from, from_stride, rows, cols, to, to_stride);
 }
 
 /// out[d * kTileLanes + i] = scale * from(first + i, d), zero for i in [count, kTileLanes).

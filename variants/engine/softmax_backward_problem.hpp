@@ -28,6 +28,14 @@ struct QueryPart {
   Range queries{};
   float* data = nullptr;  // [queries][width]
   Index width = 0;        // head_dim in whole vectors
+  Output output =
+      Output::kOverwrite;  // of each tile of queries: the rows hold nothing yet, or sums
+
+  float* row(Index query) const { return data + (query - queries.begin) * width; }
+  /// Zeros rows that hold nothing yet.
+  void start(Range some) const {
+    if (output == Output::kOverwrite) std::fill_n(row(some.begin), some.size() * width, 0.0F);
+  }
 };
 
 /// Writes to[i][:] = factor * from^T[:][i], or adds it; `space` holds to.size() floats.

@@ -94,10 +94,21 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
+    has_out_ = false;
     factor_ = scale * std::numbers::log2e_v<float>;
     matrix_unit::pack_right_transposed<kParts>(
         matrix_unit::rows_of(query, queries.begin, queries.size()), kScaledQuery ? factor_ : 1,
         query_);
+  }
+
+  void resume(const ConstView& out, const ConstView& statistics) {
+    Base::resume(out, statistics);
+    has_out_ = true;
+  }
+
+  void finish(const HeadOutputs& outputs, View& statistics) const {
+    if (!has_out_) clear_out();
+    Base::finish(outputs, statistics);
   }
 
   /// scores[j][:] = <key_j, query> - reference, in whole blocks of keys; returns the largest of
@@ -135,17 +146,19 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
       float* const place = sum_ + c * simd::kWidth;
       const Vec sum = simd::load(place);
       simd::store(place, (block.rescale ? sum * block.factors.at[c] : sum) + block.sums.at[c]);
-      if (!block.rescale) continue;
+      if (!block.rescale || !has_out_) continue;
       for (Index d = 0; d < head_dim_; ++d) {
         float* const out = out_ + d * kLanes + c * simd::kWidth;
         simd::store(out, simd::load(out) * block.factors.at[c]);
       }
     }
     const auto from_out = [&](Index r, Index) ARENA_INLINE_LAMBDA {
+      if (!has_out_) return matrix_unit::Sums::clear();
       matrix_unit::Sums::load(out_ + r * kLanes, kLanes);
     };
     matrix_unit::multiply<kParts>(block.value, matrix_unit::blocks(head_dim_), {block.p, 0}, 1,
                                   block.depth, out_, kLanes, from_out, weft);
+    has_out_ = true;
   }
 
  private:
@@ -164,8 +177,9 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
 
   static Index query_panels(Index head_dim) { return matrix_unit::blocks(head_dim) * kParts; }
 
-  Panel* query_ = nullptr;  // right operand [chunk of head_dim][part]
-  float factor_ = 1;        // scale in units of log2
+  Panel* query_ = nullptr;        // right operand [chunk of head_dim][part]
+  float factor_ = 1;              // scale in units of log2
+  mutable bool has_out_ = false;  // until then out_ counts as zero
 };
 
 /// Blocks of keys on their way into groups: while the matrix unit makes the scores of one and the

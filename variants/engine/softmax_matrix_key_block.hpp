@@ -41,8 +41,8 @@ class MatrixQueryTile {
            stored_bytes<float>(depth * kBlock * kQueryTile) + 3 * stored_bytes<float>(kQueryTile);
   }
 
-  void start(Range queries);
-  /// Adds d_query to the part of this chunk of keys.
+  void start(Range queries, const QueryPart&);
+  /// Writes d_query to the part of this chunk of keys, or adds it.
   void finish(const QueryPart& part);
 
  private:
@@ -62,6 +62,7 @@ class MatrixQueryTile {
   // and of d_key and d_value: [block of head_dim][chunk of queries][part]
   Panel *query_, *d_out_;
   float* d_query_t_;                   // [head_dim in whole blocks][kQueryTile]
+  bool has_d_query_ = false;           // until then it counts as zero
   float *start_, *shift_, *log2_sum_;  // [kQueryTile]
   HalfSpace halves_[2];                // the last one scored, and the one before
   Scored last_{};
@@ -97,8 +98,7 @@ class MatrixKeyBlock {
     matrix_unit::pack_left_transposed<kExact>(key, key_t_);
     matrix_unit::pack_left<kExact>(
         matrix_unit::rows_of(problem_->in.value, keys.begin, keys.size()), value_);
-    std::fill_n(d_key_, kKeyBlock * width(), 0.0F);
-    std::fill_n(d_value_, kKeyBlock * width(), 0.0F);
+    std::fill_n(has_grads_, kHalves, false);
   }
 
   /// Adds what the pairs of the tile's queries and this block's keys give, but for what
@@ -133,6 +133,11 @@ class MatrixKeyBlock {
 
   /// Writes d_key and d_value, or adds to them.
   void finish() const {
+    for (Index half = 0; half < kHalves; ++half) {
+      if (has_grads_[half]) continue;
+      for (float* grads : {d_key_, d_value_})
+        std::fill_n(grads + place(half), kBlock * width(), 0.0F);
+    }
     write(d_key_, problem_->scale, problem_->d_in.key.row_slice(keys_.begin, keys_.size()));
     write(d_value_, 1, problem_->d_in.value.row_slice(keys_.begin, keys_.size()));
   }
@@ -141,6 +146,7 @@ class MatrixKeyBlock {
   static constexpr Index kHalves = kKeyBlock / kBlock;
 
   Index width() const { return depth_ * kBlock; }
+  Index place(Index half) const { return half * kBlock * width(); }
   Range keys_of(Index half) const {
     const Index first = keys_.begin + half * kBlock;
     return {first, std::min(first + kBlock, keys_.end)};
@@ -161,21 +167,28 @@ class MatrixKeyBlock {
               -std::numeric_limits<float>::infinity());
   }
 
-  void accumulate(MatrixQueryTile& tile, Index half, const HalfSpace& space) const {
+  void accumulate(MatrixQueryTile& tile, Index half, const HalfSpace& space) {
     const auto product = [&](const Operand& a, Index rows, const Operand& b, Index cols,
-                             Index depth, float* to, Index stride) {
+                             Index depth, float* to, Index stride, bool adds) {
       matrix_unit::multiply<kExact>(
           a, rows, b, cols, depth, to, stride,
-          [&](Index r, Index c)
-              ARENA_INLINE_LAMBDA { matrix_unit::Sums::load(to + r * stride + c, stride); },
+          [&](Index r, Index c) ARENA_INLINE_LAMBDA {
+            if (!adds) return matrix_unit::Sums::clear();
+            matrix_unit::Sums::load(to + r * stride + c, stride);
+          },
           [&]() ARENA_INLINE_LAMBDA { tile.differentiation_(); });
     };
-    const Index chunks = blocks(tile.queries_.size());  // of queries
-    const Index place = half * kBlock * width(), row = chunks * kExact;
-    product({space.p_left, 0}, 1, {tile.d_out_, row}, depth_, chunks, d_value_ + place, width());
-    product({space.d_s_left, 0}, 1, {tile.query_, row}, depth_, chunks, d_key_ + place, width());
+    const Index chunks = blocks(tile.queries_.size()), row = chunks * kExact;  // of queries
+    bool& has_grads = has_grads_[half];
+    product({space.p_left, 0}, 1, {tile.d_out_, row}, depth_, chunks, d_value_ + place(half),
+            width(), has_grads);
+    product({space.d_s_left, 0}, 1, {tile.query_, row}, depth_, chunks, d_key_ + place(half),
+            width(), has_grads);
+    has_grads = true;
     const Operand key_t{key_t_ + half * kExact, blocks(keys_.size()) * kExact};
-    product(key_t, depth_, {space.d_s_right, kExact}, kLaneBlocks, 1, tile.d_query_t_, kQueryTile);
+    product(key_t, depth_, {space.d_s_right, kExact}, kLaneBlocks, 1, tile.d_query_t_, kQueryTile,
+            tile.has_d_query_);
+    tile.has_d_query_ = true;
   }
 
   void write(const float* from, float factor, View to) const {
@@ -193,9 +206,10 @@ class MatrixKeyBlock {
   Panel *key_, *value_;      // left operands [half][chunk of head_dim][part]
   Panel* key_t_;             // transposed left operand [block of head_dim][half][part]
   float *d_key_, *d_value_;  // [kKeyBlock][head_dim in whole blocks]
+  bool has_grads_[kHalves];  // until then they count as zero
 };
 
-inline void MatrixQueryTile::start(Range queries) {
+inline void MatrixQueryTile::start(Range queries, const QueryPart&) {
   queries_ = queries;
   const matrix_unit::Source query =
       matrix_unit::rows_of(problem_.in.query, queries.begin, queries.size());
@@ -211,7 +225,7 @@ inline void MatrixQueryTile::start(Range queries) {
   matrix_unit::pack_right_transposed<kExact>(d_out, 1, d_out_t_);
   matrix_unit::pack_right<kExact>(query, query_);
   matrix_unit::pack_right<kExact>(d_out, d_out_);
-  std::fill_n(d_query_t_, depth_ * kBlock * kQueryTile, 0.0F);
+  has_d_query_ = false;
   const float* const reference = problem_.statistics.data();
   const float* const log2_sum = reference + problem_.statistics.outerStride();
   for (Index i = 0; i < kQueryTile; ++i) {
@@ -225,11 +239,11 @@ inline void MatrixQueryTile::start(Range queries) {
 
 inline void MatrixQueryTile::finish(const QueryPart& part) {
   MatrixKeyBlock::advance(*this, {});
+  if (!has_d_query_) return part.start(queries_);
   const Index head_dim = problem_.in.query.cols();
   auto* const space = reinterpret_cast<float*>(query_t_);  // not needed any more
-  write_transposed(d_query_t_, kQueryTile, 1, Output::kAdd, space,
-                   {part.data + (queries_.begin - part.queries.begin) * part.width, queries_.size(),
-                    head_dim, part.width});
+  write_transposed(d_query_t_, kQueryTile, 1, part.output, space,
+                   {part.row(queries_.begin), queries_.size(), head_dim, part.width});
 }
 
 }  // namespace arena::softmax_backward_detail

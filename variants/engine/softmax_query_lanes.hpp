@@ -105,15 +105,9 @@ class QueryLanes {
       std::copy_n(reference_, count, &statistics(0, first));
       std::copy_n(log2_sum, count, &statistics(1, first));
     }
-    for (Index d = 0; d < head_dim_; ++d) {
-      for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
-        float* const place = out_ + d * kLanes + lane;
-        simd::store(place, simd::load(place) * simd::load(inverse + lane));
-      }
-    }
     View out = outputs.out;
-    copy_transposed(out_, kLanes, head_dim_, count, 1, out.data() + first * out.outerStride(),
-                    out.outerStride());
+    copy_transposed_by([&](Index lane) { return inverse[lane]; }, out_, kLanes, head_dim_, count,
+                       out.data() + first * out.outerStride(), out.outerStride());
   }
 
  protected:
@@ -129,7 +123,6 @@ class QueryLanes {
 
   void start_lanes(Range queries) {
     queries_ = queries;
-    std::fill_n(out_, out_size(head_dim_), 0.0F);
     std::fill_n(reference_, kLanes, kNoReference);
     std::fill_n(sum_, kLanes, 0.0F);
   }
@@ -176,6 +169,8 @@ class QueryLanes {
     const Vec reference = simd::load(reference_ + vector * simd::kWidth), zero(0.0F);
     return simd::select(reference == Vec(kNoReference), zero, zero - reference);
   }
+
+  void clear_out() const { std::fill_n(out_, out_size(head_dim_), 0.0F); }
 
   static Index out_size(Index head_dim) { return round_up(head_dim, kRows) * kLanes; }
 

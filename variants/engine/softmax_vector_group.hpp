@@ -50,6 +50,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
+    clear_out();
     pack_lanes<kLanes>(query, queries, scale * std::numbers::log2e_v<float>, query_);
   }
 

@@ -66,8 +66,9 @@ class VectorQueryTile {
            2 * stored_bytes<float>(kQueryTile * round_up(head_dim, kTileRows));
   }
 
-  void start(Range queries) {
+  void start(Range queries, const QueryPart& part) {
     queries_ = queries;
+    part.start(queries);
     query_ = contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
     d_out_ = contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
   }
@@ -206,7 +207,7 @@ class VectorKeyBlock {
       const Index j = keys.begin - keys_.begin;
       const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
       add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
-                  d_query.data + (i - d_query.queries.begin) * width_, width_, count);
+                  d_query.row(i), width_, count);
     }
   }
 

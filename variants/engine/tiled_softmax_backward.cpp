@@ -54,8 +54,11 @@ class KeyBlocks {
     const Range hull = problem_.mask.queries_of(keys, {0, problem_.in.query.rows()});
     for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
       const Range queries{i, std::min(i + kQueryTile, hull.end)};
-      if (problem_.mask.keys_of(queries, keys).empty()) continue;
-      tile_.start(queries);
+      if (problem_.mask.keys_of(queries, keys).empty()) {
+        d_query.start(queries);
+        continue;
+      }
+      tile_.start(queries, d_query);
       for (Index b = 0; b < count; ++b) blocks_[b].visit(tile_, d_query);
       tile_.finish(d_query);
     }
@@ -77,25 +80,34 @@ auto with_blocks(const Body& body) {
   return body.template operator()<VectorKeyBlock>();
 }
 
-void run_chunk(const BackwardProblem& problem, Range keys, const QueryPart& part,
-               Workspace& workspace) {
-  if (!part.queries.empty()) std::fill_n(part.data, part.queries.size() * part.width, 0.0F);
+void run_chunk(const BackwardProblem& problem, Range keys, QueryPart part, Workspace& workspace) {
   with_blocks([&]<class Block>() {
     const WorkspaceScope scope(workspace);
     [[maybe_unused]] const typename Block::Session session{};
     KeyBlocks<Block> blocks(workspace, problem);
     constexpr Index kKeys = KeyBlocks<Block>::kKeys;
+    if (keys.size() > kKeys) {  // tiles are visited more than once, each time others
+      part.start(part.queries);
+      part.output = Output::kAdd;
+    }
     for (Index j = keys.begin; j < keys.end; j += kKeys) {
       blocks.run({j, std::min(j + kKeys, keys.end)}, part);
     }
   });
 }
 
-void add_part(const QueryPart& part, float scale, View d_query) {
-  for (Index i = part.queries.begin; i < part.queries.end; ++i) {
-    const float* const row = part.data + (i - part.queries.begin) * part.width;
-    for (Index d = 0; d < d_query.cols(); ++d) d_query(i, d) += scale * row[d];
+/// d_query += scale times the part; kOverwrite: or is it, zero elsewhere.
+void write_part(const QueryPart& part, float scale, Output output, View d_query) {
+  const Range some = part.queries.empty() ? Range{0, 0} : part.queries;
+  const ConstView rows(part.data, some.size(), d_query.cols(), part.width);
+  View to = d_query.row_slice(some.begin, some.size());
+  if (output == Output::kAdd) {
+    to += scale * rows;
+    return;
   }
+  to = scale * rows;
+  d_query.topRows(some.begin).setZero();
+  d_query.bottomRows(d_query.rows() - some.end).setZero();
 }
 
 /// What may see a chunk of keys: it has these rows of d_query to itself.
@@ -121,7 +133,7 @@ void backward(const Team& team, const HeadInputs& in, float scale, const TileMas
   const Index width = round_up(in.query.cols(), simd::kWidth);
   const Index part_size = softmax_chunk_reach(mask, extents) * width;
   float* const parts = workspace.take<float>(at_once * part_size).data();
-  if (output == Output::kOverwrite) d_in.query.setZero();
+  if (chunks == 0 && output == Output::kOverwrite) d_in.query.setZero();
   for (Index first = 0; first < chunks; first += at_once) {
     const Index count = std::min(at_once, chunks - first);
     const auto part = [&](Index slot) {
@@ -131,7 +143,9 @@ void backward(const Team& team, const HeadInputs& in, float scale, const TileMas
       const Range keys = chunk_keys(first + slot, extents.key_len);
       run_chunk(problem, keys, part(slot), worker.workspace());
     });
-    for (Index slot = 0; slot < count; ++slot) add_part(part(slot), scale, d_in.query);
+    for (Index slot = 0; slot < count; ++slot) {
+      write_part(part(slot), scale, first + slot == 0 ? output : Output::kAdd, d_in.query);
+    }
   }
 }
 
