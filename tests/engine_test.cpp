@@ -184,7 +184,8 @@ std::vector<Case> cases() {
     result.push_back({{5, 140}, 12, pattern, 9, 1});
     result.push_back({{140, 5}, 12, pattern, 9, 0});  // causal: rows without a key
     result.push_back({{1, 77}, 64, pattern, 33, 0});
-    result.push_back({{700, 650}, 8, pattern, 40, 0});  // several chunks of keys
+    result.push_back({{700, 650}, 8, pattern, 40, 0});    // several chunks of keys
+    result.push_back({{70, 2200}, 8, pattern, 1500, 0});  // chunks of more keys than go together
     result.push_back({{90, 90}, 16, pattern, 30, 0, 100.0F});
     result.push_back({{300, 400}, 16, pattern, 250, 0, 200.0F});  // references move between blocks
   }
