@@ -7,16 +7,16 @@
 
 namespace arena::softmax_forward_detail {
 
-/// Groups per tile: more of them share each visit of a block of keys, where at least Group::kTiles
-/// tiles are left for threads. A function of query_len only.
+/// Groups per tile: more of them share each visit of a block of keys, where Group::kTiles tiles are
+/// left for threads; up to Group::kOneTile queries are one. A function of query_len only.
 template <class Group>
 constexpr Index kGroupsMin = std::max(Index{1}, 128 / Group::kLanes);
 template <class Group>
 constexpr Index kGroupsMax = 8 * kGroupsMin<Group>;
 template <class Group>
 Index group_count(Index query_len) {
-  return std::clamp(query_len / (Group::kTiles * Group::kLanes), kGroupsMin<Group>,
-                    kGroupsMax<Group>);
+  const Index shared = Group::kLanes * (query_len <= Group::kOneTile ? 1 : Group::kTiles);
+  return std::clamp((query_len + shared - 1) / shared, kGroupsMin<Group>, kGroupsMax<Group>);
 }
 template <class Group>
 Index tile_len(Index query_len) {

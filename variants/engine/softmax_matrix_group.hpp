@@ -70,7 +70,8 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   using Pipeline = MatrixPipeline<kParts>;
   using Session = matrix_unit::Session;
   static constexpr Index kKeyStep = kBlock;
-  static constexpr Index kTiles = 2;  // keys are packed for each
+  static constexpr Index kTiles = 2;      // keys are packed for each,
+  static constexpr Index kOneTile = 512;  // which takes short sequences a tenth of their time
   static constexpr Index kKeyBlock = 4 * kBlock;
 
   /// What a block of keys adds to a group.

@@ -27,7 +27,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   using Pipeline = VectorPipeline;
   using Session = std::monostate;               // of a worker
   static constexpr Index kKeyStep = kTileRows;  // within a block a group sees whole steps of keys
-  static constexpr Index kTiles = 4;
+  static constexpr Index kTiles = 4, kOneTile = 0;
   static constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
 
   /// What a block of keys adds to a group.
