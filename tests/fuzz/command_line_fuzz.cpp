@@ -1,6 +1,7 @@
 // The command line: one word to a line. What is parsed is not done; what its values mean is asked
 // of the functions that the commands ask.
 
+#include <memory>
 #include <sstream>
 
 #include "harness/cli/arguments.hpp"
@@ -14,6 +15,8 @@ namespace {
 using namespace arena;
 
 constexpr std::size_t kMostWords = 32;
+/// A parser remembers the options of all that it has parsed.
+constexpr int kMostLines = 10'000;
 /// Longer lists times each other are only slow.
 constexpr std::size_t kLongestList = 64;
 
@@ -27,12 +30,14 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 void parse_all(const std::vector<std::string>& words) {
-  // Once: options take ten times as long to make as to parse, and parsing reads nothing that words
-  // before have set.
-  static CommandLine line;
+  // Options take ten times as long to make as to parse, and parsing reads nothing that words before
+  // have set.
+  static std::unique_ptr<CommandLine> line;
+  static int lines = 0;
+  if (lines++ % kMostLines == 0) line = std::make_unique<CommandLine>();
   std::vector<const char*> argv{"arena"};
   for (const std::string& word : words) argv.push_back(word.c_str());
-  read_or_refuse([&] { require(bool{line.parse(static_cast<int>(argv.size()), argv.data())}); });
+  read_or_refuse([&] { require(bool{line->parse(static_cast<int>(argv.size()), argv.data())}); });
 }
 
 void parse_values(const std::vector<std::string>& words) {
