@@ -195,6 +195,48 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(Shapes, TiledSoftmax, testing::ValuesIn(cases()),
                          [](const auto& shape) { return fmt::format("case{}", shape.index); });
 
+/// Every query sees the keys of each fourth block of 128. Of the blocks between, the first two are
+/// hidden only from those who ask for few queries, as a mask may do that knows no better.
+class EachFourthBlock final : public TileMask {
+ public:
+  static constexpr Index kBlock = 128, kPeriod = 4;
+
+  Range keys_of(Range queries, Range within) const override {
+    const Index block = within.begin / kBlock % kPeriod;
+    const bool hidden = block == kPeriod - 1 || (block > 0 && queries.size() <= 64);
+    return hidden ? Range{} : within;
+  }
+  Range queries_of(Range /*keys*/, Range within) const override { return within; }
+  Cover cover(Range /*queries*/, Range keys) const override {
+    return keys.begin / kBlock % kPeriod == 0 ? Cover::kAll : Cover::kNone;
+  }
+  void hide(Range /*queries*/, Range /*keys*/, ScoreTile /*scores*/) const override {}
+};
+
+TEST(TiledSoftmax, SkipsBlocksThatNobodySees) {
+  constexpr Index kBlock = EachFourthBlock::kBlock, kPeriod = EachFourthBlock::kPeriod;
+  constexpr Index kSeen = 4, kPad = 8;
+  const Case all{{300, (kPeriod * (kSeen - 1) + 1) * kBlock}, 24, Pattern::kFull, 0, kPad};
+  const Case seen{{300, kSeen * kBlock}, 24, Pattern::kFull, 0, kPad};
+  Buffers problem(all), packed(seen);
+  for (Index b = 0; b < kSeen; ++b) {
+    const auto copy = [&](Padded& from, Padded& to) {
+      to.view().row_slice(b * kBlock, kBlock) = from.view().row_slice(kPeriod * b * kBlock, kBlock);
+    };
+    copy(problem.key, packed.key);
+    copy(problem.value, packed.value);
+  }
+  Workers workers(1);
+  Matrix out(300, 24), want(300, 24);
+  const auto run = [&](Buffers& from, const TileMask& mask, Matrix& to) {
+    softmax_forward(workers.team(), {from.query.view(), from.key.view(), from.value.view()}, 0.3F,
+                    mask, {View(to)}, View());
+  };
+  run(problem, EachFourthBlock(), out);
+  run(packed, BandMask::full(seen.extents), want);
+  EXPECT_EQ(out, want);
+}
+
 TEST(TiledSoftmax, HugeScoresStayFiniteAndPickTheLargest) {
   const Case c{{50, 60}, 16, Pattern::kFull, 0, 0, 1e4F};
   Buffers problem(c);

@@ -165,11 +165,8 @@ class QueryTile {
         statistics(1, first + lane) = log2_sum;
       }
     }
-    for (Index d = 0; d < head_dim_; ++d) {
-      for (Index lane = 0; lane < kLanes; ++lane) group.out[d * kLanes + lane] *= inverse[lane];
-    }
-    copy_transposed(group.out, kLanes, head_dim_, count, 1, out.data() + first * out.outerStride(),
-                    out.outerStride());
+    copy_transposed_by([&](Index lane) { return inverse[lane]; }, group.out, kLanes, head_dim_,
+                       count, out.data() + first * out.outerStride(), out.outerStride());
   }
 
   const ConstView& query_;

@@ -120,8 +120,9 @@ class VectorPipeline {
   /// What attends next sees keys of this block.
   void start(const HeadInputs& in, Range block) {
     block_ = block;
-    // the values of the block before may still be pending, so blocks take turns
-    std::swap(value_spaces_[0], value_spaces_[1]);
+    // values that were seen may still be pending, so blocks take turns
+    if (attended_) std::swap(value_spaces_[0], value_spaces_[1]);
+    attended_ = false;
     key_ = contiguous_rows(in.key, block.begin, block.size(), keys_);
     value_ = contiguous_rows(in.value, block.begin, block.size(), value_spaces_[0]);
   }
@@ -143,6 +144,7 @@ class VectorPipeline {
 
   template <int Vectors>
   void attend(const VectorGroup& group, Range keys, Cover cover) {
+    attended_ = true;
     const Index skipped = keys.begin - block_.begin;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];
@@ -175,6 +177,7 @@ class VectorPipeline {
   const TileMask& mask_;
   Index head_dim_;
   Range block_{};
+  bool attended_ = false;  // this block, by some group
   Rows key_{}, value_{};
   float* keys_;
   // two of each, because a product is pending while the next scores are made
