@@ -84,7 +84,7 @@ class QueryTile {
   /// Fetches meanwhile, a share at a time, what is needed next: keys before `end`, or places in
   /// out.
   void visit(Range block, Index end, const View& out) {
-    pipeline_.start(in_, block);
+    started_ = false;
     const Index share = (kKeyBlock + count_ - 1) / count_;
     for (Index g = 0; g < count_; ++g) {
       const Index next = block.end + g * share;
@@ -103,6 +103,9 @@ class QueryTile {
                      std::min(block.begin + round_up(hull.end - block.begin, kStep), block.end)};
     const Cover cover = mask_.cover(group.queries(), seen);
     if (cover == Cover::kNone) return;
+    // not before: values of earlier blocks are kept for those that were attended only
+    if (!started_) pipeline_.start(in_, block);
+    started_ = true;
     pipeline_.attend(group, seen, cover);
   }
 
@@ -112,6 +115,7 @@ class QueryTile {
   Output output_;
   Pipeline pipeline_;
   Index count_ = 0;
+  bool started_ = false;  // the block that is visited
   Group groups_[kGroupsMax<Group>];
 };
 

@@ -203,19 +203,17 @@ class MatrixPipeline {
            2 * (stored_bytes<Panel>(kPPanels) + stored_bytes<float>(kScores));
   }
 
-  /// What attends next sees keys of this block.
+  /// What attends next, and something does, sees keys of this block.
   void start(const HeadInputs& in, Range block) {
     block_ = block;
-    // values of the last two blocks that were seen may still wait
-    if (attended_) std::rotate(value_spaces_, value_spaces_ + 2, value_spaces_ + 3);
-    attended_ = false;
+    // the values of the two blocks before may still wait
+    std::rotate(value_spaces_, value_spaces_ + 2, value_spaces_ + 3);
     matrix_unit::pack_left<kParts>(matrix_unit::rows_of(in.key, block.begin, block.size()), keys_);
     matrix_unit::pack_left_transposed<kParts>(
         matrix_unit::rows_of(in.value, block.begin, block.size()), value_spaces_[0]);
   }
 
   void attend(const Group& group, Range keys, Cover cover) {
-    attended_ = true;
     const Index skipped = (keys.begin - block_.begin) / kBlock, row = depth_ * kParts;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];
@@ -266,7 +264,6 @@ class MatrixPipeline {
   const TileMask& mask_;
   Index depth_;  // chunks of head_dim
   Range block_{};
-  bool attended_ = false;   // this block, by some group
   Panel* keys_;             // left operand [block of keys][chunk of head_dim][part]
   Panel* value_spaces_[3];  // transposed left operand [block of head_dim][chunk of keys][part]
   Panel* p_spaces_[2];

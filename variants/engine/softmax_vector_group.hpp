@@ -117,12 +117,11 @@ class VectorPipeline {
     return 3 * stored_bytes<float>(floats(head_dim)) + 2 * stored_bytes<float>(kScores);
   }
 
-  /// What attends next sees keys of this block.
+  /// What attends next, and something does, sees keys of this block.
   void start(const HeadInputs& in, Range block) {
     block_ = block;
-    // values that were seen may still be pending, so blocks take turns
-    if (attended_) std::swap(value_spaces_[0], value_spaces_[1]);
-    attended_ = false;
+    // the values of the block before may still be pending, so blocks take turns
+    std::swap(value_spaces_[0], value_spaces_[1]);
     key_ = contiguous_rows(in.key, block.begin, block.size(), keys_);
     value_ = contiguous_rows(in.value, block.begin, block.size(), value_spaces_[0]);
   }
@@ -144,7 +143,6 @@ class VectorPipeline {
 
   template <int Vectors>
   void attend(const VectorGroup& group, Range keys, Cover cover) {
-    attended_ = true;
     const Index skipped = keys.begin - block_.begin;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];
@@ -177,7 +175,6 @@ class VectorPipeline {
   const TileMask& mask_;
   Index head_dim_;
   Range block_{};
-  bool attended_ = false;  // this block, by some group
   Rows key_{}, value_{};
   float* keys_;
   // two of each, because a product is pending while the next scores are made
