@@ -186,9 +186,10 @@ TEST(Google, RunsRoundRobin) {
                      .finish = [] {}});
   }
   GoogleBenchmark google(std::vector<std::string>{"--benchmark_min_time=0.0001"});
-  const auto times = google.time(calls, 4);
-  ASSERT_GE(order.size(), 12U);
-  EXPECT_EQ(order.substr(order.size() - 12), "abcabcabcabc");
+  const auto times = google.time(calls, 4, [&order] { order += '|'; });
+  ASSERT_GE(order.size(), 16U);
+  EXPECT_EQ(order.substr(order.size() - 16), "|abc|abc|abc|abc");
+  EXPECT_EQ(std::ranges::count(order, '|'), 4);
   ASSERT_EQ(times.size(), 3U);
   for (const auto& one : times) EXPECT_EQ(one.size(), 4U);
 }

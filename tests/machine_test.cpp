@@ -37,7 +37,8 @@ TEST(Peak, ProbesGivePositiveFiniteNumbers) {
   const ComputeLimits limits = measure_compute(workers.team());
   // Above a gigaflop everywhere, below what no two threads reach: a chain that the compiler
   // computes once, or not at all, would be far above.
-  for (const double rate : {limits.peak_flops_per_s, limits.l1_flops_per_s}) {
+  for (const double rate :
+       {limits.peak_flops_per_s, limits.l1_flops_per_s, L1Probe(workers.team()).rate()}) {
     EXPECT_GT(rate, 1e8);
     EXPECT_LT(rate, 1e12);
   }

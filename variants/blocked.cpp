@@ -25,13 +25,11 @@ struct Engine {
   decltype(softmax_backward)* backward;
   decltype(softmax_forward_scratch)* forward_scratch;
   decltype(softmax_backward_scratch)* backward_scratch;
-  decltype(softmax_scratch_bytes)* scratch_bytes;
 };
 constexpr Engine kFloat{softmax_forward, softmax_backward, softmax_forward_scratch,
-                        softmax_backward_scratch, softmax_scratch_bytes};
+                        softmax_backward_scratch};
 constexpr Engine kBfloat16{bf16_softmax_forward, bf16_softmax_backward,
-                           bf16_softmax_forward_scratch, bf16_softmax_backward_scratch,
-                           bf16_softmax_scratch_bytes};
+                           bf16_softmax_forward_scratch, bf16_softmax_backward_scratch};
 
 bool in_bfloat16(const Options& options) {
   return options.text("precision") == "bfloat16";
@@ -50,6 +48,20 @@ BandMask mask_of(const Extents& extents, bool causal) {
   return causal ? BandMask::causal(extents) : BandMask::full(extents);
 }
 
+struct Sizes {
+  const Engine& engine;
+  Extents extents;
+  Index head_dim;
+
+  Index frame() const { return softmax_statistics_bytes(extents.query_len); }
+  SoftmaxScratch forward(Index workers, bool) const {
+    return engine.forward_scratch(extents, head_dim, workers);
+  }
+  SoftmaxScratch backward(Index workers) const {
+    return engine.backward_scratch(extents, head_dim, extents.query_len, workers);
+  }
+};
+
 class Blocked final : public AttentionHead {
  public:
   Blocked(const Setup& setup, const Engine& engine)
@@ -59,12 +71,7 @@ class Blocked final : public AttentionHead {
         scale_(1 / std::sqrt(static_cast<float>(setup.head_dim))) {}
 
   Footprint footprint(const Extents& extents, const Call& call) const override {
-    const Index workers = call.team.size();
-    const Index forward = engine_.forward_scratch(extents, head_dim_, workers).caller;
-    const Index backward =
-        engine_.backward_scratch(extents, head_dim_, extents.query_len, workers).caller;
-    return {.frame = softmax_statistics_bytes(extents.query_len),
-            .scratch = std::max(forward, backward)};
+    return footprint_of(Sizes{engine_, extents, head_dim_}, call.team.size());
   }
 
   void forward(const Call& call, const HeadInputs& in, const Weights&, HeadOutputs outputs,
@@ -94,10 +101,7 @@ double flops(const Problem& p) {
 }
 
 double analytic_bytes(const Problem& p) {
-  const double frames = p.pass == Pass::kForward ? 0.0
-                                                 : static_cast<double>(p.setup.num_heads) * 8.0 *
-                                                       static_cast<double>(p.extents.query_len);
-  return frames + engine_of(p.options).scratch_bytes(p, p.extents, p.extents.query_len);
+  return bytes_of_heads(p, Sizes{engine_of(p.options), p.extents, p.setup.head_dim});
 }
 
 std::unique_ptr<AttentionHead> make(const Setup& setup, const Options& options) {

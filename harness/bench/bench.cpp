@@ -33,12 +33,6 @@ void fill_times(BenchEntry& entry, const std::vector<double>& times, const Compu
   record.share_of_l1 = *record.flops_per_s / limits.l1_flops_per_s;
 }
 
-/// The better of two probes of the same limit, one before and one after the timings.
-ComputeLimits better(const ComputeLimits& a, const ComputeLimits& b) {
-  return {std::max(a.peak_flops_per_s, b.peak_flops_per_s),
-          std::max(a.l1_flops_per_s, b.l1_flops_per_s)};
-}
-
 TimedCall timed_call(BenchEntry& entry, const Team& team, const ComputeLimits& limits) {
   Timed* const contender = entry.contender.get();
   auto mark = std::make_shared<Workspace::Mark>();
@@ -85,7 +79,8 @@ struct GroupInputs {
   }
 };
 
-/// Times all entries that still have a contender, round-robin, between two probes of the machine.
+/// Times all entries that still have a contender, round-robin. The register peak is the better of
+/// two probes, before and after; the rate of L1, like every time, the median over the rounds.
 void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, PeerGroup& peers,
                   const Team& team, GoogleBenchmark& google) {
   const ComputeLimits before = measure_compute(team);
@@ -101,8 +96,14 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, Pee
   for (TimedCall& call : peers.calls()) calls.push_back(std::move(call));
   for (BenchEntry* entry : peers.timed()) timed.push_back(entry);
   if (calls.empty()) return;
-  const auto times = google.time(calls, google.repetitions(group.repetitions));
-  const ComputeLimits limits = better(before, measure_compute(team));
+  const L1Probe l1(team);
+  std::vector<double> l1_rates;
+  const auto times = google.time(calls, google.repetitions(group.repetitions),
+                                 [&] { l1_rates.push_back(l1.rate()); });
+  if (l1_rates.empty()) return;
+  const ComputeLimits limits{
+      .peak_flops_per_s = std::max(before.peak_flops_per_s, measure_compute(team).peak_flops_per_s),
+      .l1_flops_per_s = median(l1_rates)};
   for (std::size_t i = 0; i < timed.size(); ++i) {
     const Timed* const contender = timed[i]->contender.get();
     if (contender && contender->output_hash() != hashes[i]) {

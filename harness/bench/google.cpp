@@ -164,7 +164,8 @@ Index GoogleBenchmark::repetitions(Index fallback) const {
 }
 
 std::vector<std::vector<double>> GoogleBenchmark::time(std::span<const TimedCall> calls,
-                                                       Index repetitions) {
+                                                       Index repetitions,
+                                                       const std::function<void()>& between) {
   benchmark::ClearRegisteredBenchmarks();
   for (const TimedCall& call : calls) add_benchmark(call);
   const std::vector<Run> warm_up = run_round(true);
@@ -175,6 +176,7 @@ std::vector<std::vector<double>> GoogleBenchmark::time(std::span<const TimedCall
   }
   std::vector<std::vector<Run>> runs(calls.size());
   for (Index round = 0; round < repetitions && !warm_up.empty(); ++round) {
+    between();
     for (Run& run : run_round(false)) {
       // Shown as one benchmark with many repetitions, under its plain name.
       run.run_name.iterations.clear();

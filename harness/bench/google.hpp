@@ -38,12 +38,13 @@ class GoogleBenchmark {
   GoogleBenchmark& operator=(const GoogleBenchmark&) = delete;
 
   /// Warms each call up until it has run for --benchmark_min_time seconds (0.02 unless given),
-  /// which also fixes how many calls one repetition makes; then `repetitions` rounds of one
-  /// repetition of each call in order. Returns real nanoseconds per call, one entry per repetition,
-  /// for each call; none for a call that --benchmark_filter leaves out. Throws Error when the file
-  /// of
-  /// --benchmark_out cannot be written.
-  std::vector<std::vector<double>> time(std::span<const TimedCall> calls, Index repetitions);
+  /// which also fixes how many calls one repetition makes; then `repetitions` rounds, each of
+  /// between() and one repetition of each call in order. Returns real nanoseconds per call, one
+  /// entry per repetition, for each call; none for a call that --benchmark_filter leaves out.
+  /// Throws Error when the file of --benchmark_out cannot be written.
+  std::vector<std::vector<double>> time(
+      std::span<const TimedCall> calls, Index repetitions,
+      const std::function<void()>& between = [] {});
 
   /// --benchmark_repetitions, or `fallback`.
   Index repetitions(Index fallback) const;

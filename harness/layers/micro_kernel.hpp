@@ -119,15 +119,26 @@ struct Accumulators {
   }
 
  private:
+  /// Whether row r of the operand holds ones: a sum, which needs no multiplier.
+  template <class Operand>
+  static constexpr bool is_ones(int r) {
+    if constexpr (requires { Operand::kOnes; }) return r == Operand::kOnes;
+    return false;
+  }
+
   template <class Operand>
   ARENA_INLINE void step(const Operand& a, Index t, const float* b) {
     simd::Vec lanes[Vectors];
     unrolled<Vectors>(
         [&](auto c) ARENA_INLINE_LAMBDA { lanes[c] = simd::load_once(b + c * simd::kWidth); });
     unrolled<Rows>([&](auto r) ARENA_INLINE_LAMBDA {
-      const simd::Vec factor(a.at(r, t));
-      unrolled<Vectors>([&](auto c)
-                            ARENA_INLINE_LAMBDA { simd::add_product(at[r][c], factor, lanes[c]); });
+      if constexpr (is_ones<Operand>(r)) {
+        unrolled<Vectors>([&](auto c) ARENA_INLINE_LAMBDA { simd::add_term(at[r][c], lanes[c]); });
+      } else {
+        const simd::Vec factor(a.at(r, t));
+        unrolled<Vectors>(
+            [&](auto c) ARENA_INLINE_LAMBDA { simd::add_product(at[r][c], factor, lanes[c]); });
+      }
     });
   }
 };

@@ -57,6 +57,14 @@ inline bool any(Mask mask) {
   sum = x * y + sum;
 #endif
 }
+/// sum += x in sum's own register.
+[[gnu::always_inline]] inline void add_term(Vec& sum, Vec x) {
+#ifdef __AVX__
+  asm("vaddps %1, %0, %0" : "+v"(sum.data) : "v"(x.data));
+#else
+  sum = sum + x;
+#endif
+}
 [[gnu::always_inline]] inline void add_product(DoubleVec& sum, DoubleVec x, DoubleVec y) {
 #ifdef __FMA__
   asm("vfmadd231pd %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
@@ -124,43 +132,64 @@ inline Vec iota() {
   return load(kCounts);
 }
 
-/// 2^x for x <= 127, relative error below 2e-7, exp2(0) = 1; 0 for x < -126 (minus infinity too),
+/// 2^x for x <= 127, relative error below 2.5e-7, exp2(0) = 1; 0 for x < -120 (minus infinity too),
 /// NaN for NaN. x = n + f with n whole, found by adding 1.5 * 2^23, whose low bits are then n; n
 /// goes into the exponent by integer addition.
-#ifdef __AVX512F__
-/// Here n is a multiple of 1/32 and |f| <= 1/64: 2^(n mod 1) comes from two registers by a
-/// permutation, less k << 18 so that adding n << 18 leaves the whole part only; 2^f = 1 + f (c1 +
-/// c2 f), minimax. Three operations for the multiply-add units, where a polynomial alone takes
-/// five.
+///
+/// With permutations n counts 2^-kBits, and 2^(n mod 1) comes from a table in registers, less
+/// k << (23 - kBits) so that adding n << (23 - kBits) leaves the whole part only. 2^f is then a
+/// polynomial of low degree, minimax, in g = f + a, where the term below the highest vanishes; its
+/// leading coefficient c stands in the table. That leaves few operations for the multiply-add
+/// units, which products need.
+template <std::uint32_t kBits>
 struct Exp2Table {
-  alignas(64) std::uint32_t at[32] = {};
+  alignas(64) std::uint32_t at[1U << kBits] = {};
 
-  constexpr Exp2Table() {
+  explicit constexpr Exp2Table(double c) {
     // 2^(1/32), 2^(2/32), 2^(4/32), ... multiplied in double
     constexpr double kRoots[5] = {1.0218971486541166, 1.0442737824274138, 1.0905077326652577,
                                   1.1892071150027210, 1.4142135623730951};
-    for (std::uint32_t k = 0; k < 32; ++k) {
-      double power = 1;
-      for (int bit = 0; bit < 5; ++bit) power *= (k >> bit & 1U) != 0 ? kRoots[bit] : 1.0;
-      at[k] = std::bit_cast<std::uint32_t>(static_cast<float>(power)) - (k << 18);
+    for (std::uint32_t k = 0; k < 1U << kBits; ++k) {
+      double power = c;
+      for (std::uint32_t bit = 0; bit < kBits; ++bit) {
+        power *= (k >> bit & 1U) != 0 ? kRoots[bit + 5 - kBits] : 1.0;
+      }
+      at[k] = std::bit_cast<std::uint32_t>(static_cast<float>(power)) - (k << (23 - kBits));
     }
   }
 };
-inline constexpr Exp2Table kExp2Table;
+
+#if defined(__AVX512F__)
+/// |f| <= 1/64: 2^f = c (g^2 + b); two operations for the multiply-add units.
+inline constexpr Exp2Table<5> kExp2Table(0.240225077);
 
 inline Vec exp2(Vec x) {
   const Vec magic(393216.0F);  // 1.5 * 2^18: its last bit counts 1/32
   const Vec shifted = x + magic;
-  const Vec f = x - (shifted - magic);
+  const Vec g = x - (shifted - magic) + Vec(1.44272506F);
   const auto n = std::bit_cast<__m512i>(shifted);
   const __m512i power = _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
                                                   _mm512_load_si512(kExp2Table.at + 16));
   const Vec scale = std::bit_cast<Vec>(_mm512_add_epi32(power, _mm512_slli_epi32(n, 18)));
-  const Vec p = Vec(0.24022676050662994F) * f + Vec(0.6931573152542114F);
-  return select(x < Vec(-126.0F), Vec(0.0F), scale * f * p + scale);
+  return select(x < Vec(-120.0F), Vec(0.0F), (g * g + Vec(2.08130717F)) * scale);
+}
+#elif defined(__AVX2__)
+/// |f| <= 1/16: 2^f = c (g^3 + p g + q); three.
+inline constexpr Exp2Table<3> kExp2Table(0.0554989278);
+
+inline Vec exp2(Vec x) {
+  const Vec magic(1572864.0F);  // 1.5 * 2^20: its last bit counts 1/8
+  const Vec shifted = x + magic;
+  const Vec g = x - (shifted - magic) + Vec(1.44305503F);
+  const auto n = std::bit_cast<__m256i>(shifted);
+  const __m256i power = _mm256_permutevar8x32_epi32(
+      _mm256_load_si256(reinterpret_cast<const __m256i*>(kExp2Table.at)), n);
+  const Vec scale = std::bit_cast<Vec>(_mm256_add_epi32(power, _mm256_slli_epi32(n, 20)));
+  const Vec p = (g * g + Vec(6.24215508F)) * g + Vec(6.00556374F);
+  return select(x < Vec(-120.0F), Vec(0.0F), p * scale);
 }
 #else
-/// Here |f| <= 1/2 and 2^f is a polynomial of degree 5, minimax with constant term 1.
+/// |f| <= 1/2: degree 5, minimax with constant term 1.
 inline Vec exp2(Vec x) {
   const Vec magic(12582912.0F);
   const Vec shifted = x + magic;
@@ -172,7 +201,7 @@ inline Vec exp2(Vec x) {
   p = p * f + Vec(1.0F);
   const IntVec exponent = std::bit_cast<IntVec>(shifted) << 23;
   const Vec result = std::bit_cast<Vec>(std::bit_cast<IntVec>(p) + exponent);
-  return select(x < Vec(-126.0F), Vec(0.0F), result);
+  return select(x < Vec(-120.0F), Vec(0.0F), result);
 }
 #endif
 

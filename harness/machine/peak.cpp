@@ -115,24 +115,31 @@ Index units_that_take(double seconds, Work&& work) {
   }
 }
 
-/// Operations per second of work(units) on every thread of the team at once, best of kTries.
-/// work returns the operations done.
+/// Operations per second of work(units) on every thread of the team at once; work returns the
+/// operations done.
 template <class Work>
-double best_rate(const Team& team, Work&& work) {
-  const Index units = units_that_take(kTrySeconds, work);
+double rate_of(const Team& team, Index units, Work&& work) {
+  std::vector<double> operations(static_cast<std::size_t>(team.size()), 0);
+  const Clock::time_point start = Clock::now();
+  team.for_each(team.size(), [&](Index i, const Team&) {
+    operations[static_cast<std::size_t>(i)] = work(units);
+  });
+  const double seconds = seconds_since(start);
+  double total = 0;
+  for (const double count : operations) total += count;
+  return total / seconds;
+}
+
+template <class Rate>
+double best_of_tries(const Rate& rate) {
   double best = 0;
-  for (int attempt = 0; attempt < kTries; ++attempt) {
-    std::vector<double> operations(static_cast<std::size_t>(team.size()), 0);
-    const Clock::time_point start = Clock::now();
-    team.for_each(team.size(), [&](Index i, const Team&) {
-      operations[static_cast<std::size_t>(i)] = work(units);
-    });
-    const double seconds = seconds_since(start);
-    double total = 0;
-    for (const double count : operations) total += count;
-    best = std::max(best, total / seconds);
-  }
+  for (int attempt = 0; attempt < kTries; ++attempt) best = std::max(best, rate());
   return best;
+}
+
+double l1_passes(Index passes) {
+  TileBuffers tile;
+  return l1_tiles(tile, passes);
 }
 
 Index involuntary_switches() {
@@ -142,18 +149,24 @@ Index involuntary_switches() {
 }
 
 double peak_rate(const Team& team) {
-  return best_rate(team, [](Index steps) { return register_chains(steps); });
+  const Index steps = units_that_take(kTrySeconds, register_chains);
+  return best_of_tries([&] { return rate_of(team, steps, register_chains); });
 }
 
 }  // namespace
 
+L1Probe::L1Probe(const Team& team)
+    : team_(team), passes_(units_that_take(kTrySeconds, l1_passes)) {}
+
+double L1Probe::rate() const {
+  return rate_of(team_, passes_, l1_passes);
+}
+
 ComputeLimits measure_compute(const Team& team) {
   ComputeLimits limits;
   limits.peak_flops_per_s = peak_rate(team);
-  limits.l1_flops_per_s = best_rate(team, [](Index passes) {
-    TileBuffers tile;
-    return l1_tiles(tile, passes);
-  });
+  const L1Probe l1(team);
+  limits.l1_flops_per_s = best_of_tries([&] { return l1.rate(); });
   return limits;
 }
 

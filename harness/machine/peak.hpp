@@ -1,6 +1,7 @@
 #pragma once
 // What this machine can do right now: short probes, taken in the same run as the timings that are
-// stated as shares of them. Every probe reports its best of several tries, being a limit.
+// stated as shares of them. A limit is the best of several tries; L1Probe makes one, to be taken in
+// turns with what is timed, since clocks change from one moment to the next.
 
 #include "harness/core/team.hpp"
 
@@ -14,6 +15,18 @@ struct ComputeLimits {
 
 /// Measures both rates; about 0.1 s. The workspaces of the team are not touched.
 ComputeLimits measure_compute(const Team& team);
+
+/// The rate that ComputeLimits::l1_flops_per_s is the best of, one try of 4 ms at a time.
+class L1Probe {
+ public:
+  explicit L1Probe(const Team& team);
+  /// Operations per second of all threads of the team together.
+  double rate() const;
+
+ private:
+  Team team_;
+  Index passes_;
+};
 
 /// Bytes per second of a[i] = b[i] + s * c[i] on arrays far larger than the caches (two reads and
 /// one write are counted); about 0.3 s, mostly for touching the memory first.

@@ -250,15 +250,4 @@ SoftmaxScratch bf16_softmax_backward_scratch(const Extents& extents, Index head_
   return {engine.caller + copies, engine.total + copies};
 }
 
-double bf16_softmax_scratch_bytes(const Problem& problem, const Extents& extents,
-                                  Index chunk_reach) {
-  const Index head_dim = problem.setup.head_dim;
-  const bool one_worker_each = problem.setup.num_heads >= problem.workers;
-  const Index inner = one_worker_each ? 1 : problem.workers;
-  const Index forward = bf16_softmax_forward_scratch(extents, head_dim, inner).total;
-  const Index backward = bf16_softmax_backward_scratch(extents, head_dim, chunk_reach, inner).total;
-  const Index each = problem.pass == Pass::kForward ? forward : std::max(forward, backward);
-  return static_cast<double>(one_worker_each ? problem.workers * each : each);
-}
-
 }  // namespace arena

@@ -27,8 +27,4 @@ SoftmaxScratch bf16_softmax_forward_scratch(const Extents& extents, Index head_d
 SoftmaxScratch bf16_softmax_backward_scratch(const Extents& extents, Index head_dim,
                                              Index chunk_reach, Index workers);
 
-/// As softmax_scratch_bytes.
-double bf16_softmax_scratch_bytes(const Problem& problem, const Extents& extents,
-                                  Index chunk_reach);
-
 }  // namespace arena

@@ -55,34 +55,37 @@ class QueryLanes {
   }
 
   /// Moves the reference of lanes that have none yet or whose scores exceed it too far, scores
-  /// [count][kLanes] with it. Returns whether any moved; what the group has must then be multiplied
-  /// by `factors`.
+  /// [count][kLanes] with it. Returns whether what the group has must be multiplied by `factors`.
   template <int Vectors>
   bool move_reference(const Lanes<Vectors>& maxima, float* scores, Index count,
                       Lanes<kVectors>& factors) const {
     const Vec zero(0.0F), one(1.0F), unset(kNoReference), headroom(kHeadroom);
-    Lanes<Vectors> shifts;
+    simd::Mask moves[Vectors];
     bool any = false;
     for (int c = 0; c < Vectors; ++c) {
-      const Vec maximum = maxima.at[c];
-      float* const place = reference_ + c * simd::kWidth;
-      const Vec old = simd::load(place);
-      const auto is_unset = old == unset;
-      const auto moves = maximum > simd::select(is_unset, unset, headroom);
-      shifts.at[c] = simd::select(moves, maximum, zero);
-      const Vec moved = simd::select(is_unset, zero, old) + maximum;
-      simd::store(place, simd::select(moves, moved, old));
-      factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shifts.at[c]));
-      any = any || simd::any(moves);
+      const auto is_unset = simd::load(reference_ + c * simd::kWidth) == unset;
+      moves[c] = maxima.at[c] > simd::select(is_unset, unset, headroom);
+      any = any || simd::any(moves[c]);
     }
     if (!any) return false;
+    Lanes<Vectors> shifts;
+    bool rescales = false;
+    for (int c = 0; c < Vectors; ++c) {
+      float* const place = reference_ + c * simd::kWidth;
+      const Vec old = simd::load(place), shift = simd::select(moves[c], maxima.at[c], zero);
+      const auto is_unset = old == unset;
+      simd::store(place, simd::select(moves[c], simd::select(is_unset, zero, old) + shift, old));
+      factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shift));
+      rescales = rescales || simd::any(factors.at[c] < one);
+      shifts.at[c] = shift;
+    }
     for (Index j = 0; j < count; ++j) {
       for (int c = 0; c < Vectors; ++c) {
         float* const place = scores + j * kLanes + c * simd::kWidth;
         simd::store(place, simd::load(place) - shifts.at[c]);
       }
     }
-    return true;
+    return rescales;
   }
 
   void finish(const HeadOutputs& outputs, View& statistics) const {

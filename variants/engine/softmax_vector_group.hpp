@@ -10,15 +10,13 @@
 
 namespace arena::softmax_forward_detail {
 
-/// The first kRows rows of values, if any, and a row of ones below them, whose product is the sum.
-template <int kRows>
+/// A tile of rows of values and a row of ones below them, whose product is the sum.
 struct OnesBelow {
+  static constexpr int kOnes = kTileRows;
   ColumnOperand rows;
 
-  ARENA_INLINE float at(int r, Index t) const { return r < kRows ? rows.at(r, t) : 1.0F; }
+  ARENA_INLINE float at(int r, Index t) const { return rows.at(r, t); }
 };
-/// Where registers are few, the sum takes a tile of its own.
-constexpr int kRowsBesideOnes = simd::kManyRegisters ? kTileRows : 0;
 
 class VectorPipeline;
 
@@ -76,30 +74,73 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   template <int Vectors, class Weft>
   Weft add(const BlockSum& block, Weft weft) const {
     const ColumnOperand value{block.value.data, block.value.stride};
-    const auto add_tile = [&](auto& tile, const auto& rows,
-                              const auto& place_of_row) ARENA_INLINE_LAMBDA {
-      tile.clear();
-      tile.multiply_add(rows, block.p, kLanes, block.count, weft);
-      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        float* const place = place_of_row(r) + c * simd::kWidth;
-        const Vec before = simd::load(place);
-        simd::store(place, block.rescale ? before * block.factors.at[c] + tile.at[r][c]
-                                         : before + tile.at[r][c]);
-      });
-    };
-    Accumulators<Vectors, kRowsBesideOnes + 1> first;
-    add_tile(first, OnesBelow<kRowsBesideOnes>{value}, [&](int r) ARENA_INLINE_LAMBDA {
-      return r < kRowsBesideOnes ? out_ + r * kLanes : sum_;
-    });
-    for (Index d = kRowsBesideOnes; d < head_dim_; d += kTileRows) {
-      Accumulators<Vectors> tile;
-      add_tile(tile, ColumnOperand{value.data + d, value.stride},
-               [&](int r) ARENA_INLINE_LAMBDA { return out_ + (d + r) * kLanes; });
+    if (block.rescale) rescale<Vectors>(block.factors);
+    Index d = 0;
+    if constexpr (simd::kManyRegisters) {
+      add_tile<Accumulators<Vectors, kTileRows + 1>>(
+          block, OnesBelow{value}, weft,
+          [&](int r) ARENA_INLINE_LAMBDA { return r < kTileRows ? out_ + r * kLanes : sum_; });
+      d = kTileRows;
+    } else {
+      add_sums<Vectors>(block);
+    }
+    for (; d < head_dim_; d += kTileRows) {
+      add_tile<Accumulators<Vectors>>(block, ColumnOperand{value.data + d, value.stride}, weft,
+                                      [&](int r)
+                                          ARENA_INLINE_LAMBDA { return out_ + (d + r) * kLanes; });
     }
     return weft;
   }
 
  private:
+  /// place_of_row(r)[:] += sum over keys of rows.at(r, key) p[key][:].
+  template <class Tile, class Operand, class Weft, class Place>
+  ARENA_INLINE static void add_tile(const BlockSum& block, const Operand& rows, Weft& weft,
+                                    const Place& place_of_row) {
+    Tile tile;
+    tile.clear();
+    tile.multiply_add(rows, block.p, kLanes, block.count, weft);
+    tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      float* const place = place_of_row(r) + c * simd::kWidth;
+      simd::store(place, simd::load(place) + tile.at[r][c]);
+    });
+  }
+
+  template <int Vectors>
+  void rescale(const Lanes<kVectors>& factors) const {
+    for (int c = 0; c < Vectors; ++c) {
+      const auto scale = [&](float* place) {
+        simd::store(place, simd::load(place) * factors.at[c]);
+      };
+      scale(sum_ + c * simd::kWidth);
+      for (Index d = 0; d < head_dim_; ++d) scale(out_ + d * kLanes + c * simd::kWidth);
+    }
+  }
+
+  /// Where registers leave no room for the sum beside a tile. Every kTileRows-th row by itself, to
+  /// hide the latency of an addition.
+  template <int Vectors>
+  void add_sums(const BlockSum& block) const {
+    Accumulators<Vectors> parts;
+    parts.clear();
+    Index j = 0;
+    for (; j + kTileRows <= block.count; j += kTileRows) {
+      parts.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+        simd::add_term(parts.at[r][c], simd::load(block.p + (j + r) * kLanes + c * simd::kWidth));
+      });
+    }
+    for (; j < block.count; ++j) {
+      for (int c = 0; c < Vectors; ++c) {
+        simd::add_term(parts.at[0][c], simd::load(block.p + j * kLanes + c * simd::kWidth));
+      }
+    }
+    for (int c = 0; c < Vectors; ++c) {
+      float* const place = sum_ + c * simd::kWidth;
+      const Vec sum = (parts.at[0][c] + parts.at[1][c]) + (parts.at[2][c] + parts.at[3][c]);
+      simd::store(place, simd::load(place) + sum);
+    }
+  }
+
   float* query_ = nullptr;  // [head_dim][kLanes]
 };
 

@@ -59,7 +59,4 @@ SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, I
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,
                                         Index workers);
 
-/// Bytes of scratch on all workers when the heads of `problem` run by Team::for_each.
-double softmax_scratch_bytes(const Problem& problem, const Extents& extents, Index chunk_reach);
-
 }  // namespace arena

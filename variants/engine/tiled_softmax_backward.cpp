@@ -186,14 +186,4 @@ SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, 
   return {caller, caller + (chunks < workers ? 0 : (workers - 1) * block)};
 }
 
-double softmax_scratch_bytes(const Problem& problem, const Extents& extents, Index chunk_reach) {
-  const Index head_dim = problem.setup.head_dim, heads = problem.setup.num_heads;
-  const bool one_worker_each = heads >= problem.workers;
-  const Index inner = one_worker_each ? 1 : problem.workers;
-  const Index forward = softmax_forward_scratch(extents, head_dim, inner).total;
-  const Index backward = softmax_backward_scratch(extents, head_dim, chunk_reach, inner).total;
-  const Index each = problem.pass == Pass::kForward ? forward : std::max(forward, backward);
-  return static_cast<double>(one_worker_each ? problem.workers * each : each);
-}
-
 }  // namespace arena
