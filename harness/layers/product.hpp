@@ -62,8 +62,10 @@ struct Product {
 /// Several products of one left factor, which may be read and packed once for all.
 void multiply(const Factor& a, std::span<const Product> products);
 
-/// The same, in parallel over blocks of the results. At most kMostSharedTerms terms.
+/// Terms of one product that a team shares, at most.
 constexpr std::size_t kMostSharedTerms = 16;
+
+/// The same three, in parallel over blocks of the results.
 void multiply(const Team& team, std::span<const Term> terms, const Start& start, View to);
 void multiply(const Team& team, const Factor& a, const Factor& b, View to, Output output);
 void multiply(const Team& team, const Factor& a, std::span<const Product> products);
