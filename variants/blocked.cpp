@@ -48,6 +48,7 @@ BandMask mask_of(const Extents& extents, bool causal) {
   return causal ? BandMask::causal(extents) : BandMask::full(extents);
 }
 
+/// What one head takes, of either engine.
 struct Sizes {
   const Engine& engine;
   Extents extents;
