@@ -33,7 +33,7 @@ void fill_times(BenchEntry& entry, const std::vector<double>& times, const Compu
   record.share_of_l1 = *record.flops_per_s / limits.l1_flops_per_s;
 }
 
-TimedCall timed_call(BenchEntry& entry, const Team& team, const ComputeLimits& limits) {
+TimedCall timed_call(BenchEntry& entry, const Team& team, double peak_flops_per_s) {
   Timed* const contender = entry.contender.get();
   auto mark = std::make_shared<Workspace::Mark>();
   TimedCall call{.name = timing_name(entry.record),
@@ -45,7 +45,7 @@ TimedCall timed_call(BenchEntry& entry, const Team& team, const ComputeLimits& l
                  .call = [=] { contender->run(team); },
                  .finish = [=] { team.workspace().release(*mark); },
                  .flops = entry.flops,
-                 .peak_flops_per_s = limits.peak_flops_per_s};
+                 .peak_flops_per_s = peak_flops_per_s};
   const Record& record = entry.record;
   call.counters["workspace_bytes"] = record.workspace_bytes.value_or(0);
   call.counters["max_error"] = record.max_error.value_or(0);
@@ -83,7 +83,7 @@ struct GroupInputs {
 /// two probes, before and after; the rate of L1, like every time, the median over the rounds.
 void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, PeerGroup& peers,
                   const Team& team, GoogleBenchmark& google) {
-  const ComputeLimits before = measure_compute(team);
+  const double before = measure_peak(team);
   std::vector<TimedCall> calls;
   std::vector<BenchEntry*> timed;
   std::vector<std::uint64_t> hashes;
@@ -101,9 +101,8 @@ void time_entries(const BenchGroup& group, std::vector<BenchEntry>& entries, Pee
   const auto times = google.time(calls, google.repetitions(group.repetitions),
                                  [&] { l1_rates.push_back(l1.rate()); });
   if (l1_rates.empty()) return;
-  const ComputeLimits limits{
-      .peak_flops_per_s = std::max(before.peak_flops_per_s, measure_compute(team).peak_flops_per_s),
-      .l1_flops_per_s = median(l1_rates)};
+  const ComputeLimits limits{.peak_flops_per_s = std::max(before, measure_peak(team)),
+                             .l1_flops_per_s = median(l1_rates)};
   for (std::size_t i = 0; i < timed.size(); ++i) {
     const Timed* const contender = timed[i]->contender.get();
     if (contender && contender->output_hash() != hashes[i]) {

@@ -159,51 +159,55 @@ struct Exp2Table {
   }
 };
 
+/// Of a build: its table, of how many bits; the powers at n, less what adding n takes away again;
+/// and 2^f / c.
 #if defined(__AVX512F__)
-/// |f| <= 1/64: 2^f = c (g^2 + b); two operations for the multiply-add units.
-inline constexpr Exp2Table<5> kExp2Table(0.240225077);
-
-inline Vec exp2(Vec x) {
-  const Vec magic(393216.0F);  // 1.5 * 2^18: its last bit counts 1/32
-  const Vec shifted = x + magic;
-  const Vec g = x - (shifted - magic) + Vec(1.44272506F);
-  const auto n = std::bit_cast<__m512i>(shifted);
-  const __m512i power = _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
-                                                  _mm512_load_si512(kExp2Table.at + 16));
-  const Vec scale = std::bit_cast<Vec>(_mm512_add_epi32(power, _mm512_slli_epi32(n, 18)));
-  return select(x < Vec(-120.0F), Vec(0.0F), (g * g + Vec(2.08130717F)) * scale);
+/// |f| <= 1/64: g^2 + b; with the power two operations for the multiply-add units.
+inline constexpr std::uint32_t kExp2Bits = 5;
+inline constexpr Exp2Table<kExp2Bits> kExp2Table(0.240225077);
+inline IntVec exp2_power(IntVec n) {
+  return _mm512_permutex2var_epi32(_mm512_load_si512(kExp2Table.at), n,
+                                   _mm512_load_si512(kExp2Table.at + 16));
+}
+inline Vec exp2_polynomial(Vec f) {
+  const Vec g = f + Vec(1.44272506F);
+  return g * g + Vec(2.08130717F);
 }
 #elif defined(__AVX2__)
-/// |f| <= 1/16: 2^f = c (g^3 + p g + q); three.
-inline constexpr Exp2Table<3> kExp2Table(0.0554989278);
-
-inline Vec exp2(Vec x) {
-  const Vec magic(1572864.0F);  // 1.5 * 2^20: its last bit counts 1/8
-  const Vec shifted = x + magic;
-  const Vec g = x - (shifted - magic) + Vec(1.44305503F);
-  const auto n = std::bit_cast<__m256i>(shifted);
-  const __m256i power = _mm256_permutevar8x32_epi32(
+/// |f| <= 1/16: g^3 + p g + q; three.
+inline constexpr std::uint32_t kExp2Bits = 3;
+inline constexpr Exp2Table<kExp2Bits> kExp2Table(0.0554989278);
+inline IntVec exp2_power(IntVec n) {
+  return _mm256_permutevar8x32_epi32(
       _mm256_load_si256(reinterpret_cast<const __m256i*>(kExp2Table.at)), n);
-  const Vec scale = std::bit_cast<Vec>(_mm256_add_epi32(power, _mm256_slli_epi32(n, 20)));
-  const Vec p = (g * g + Vec(6.24215508F)) * g + Vec(6.00556374F);
-  return select(x < Vec(-120.0F), Vec(0.0F), p * scale);
+}
+inline Vec exp2_polynomial(Vec f) {
+  const Vec g = f + Vec(1.44305503F);
+  return (g * g + Vec(6.24215508F)) * g + Vec(6.00556374F);
 }
 #else
-/// |f| <= 1/2: degree 5, minimax with constant term 1.
-inline Vec exp2(Vec x) {
-  const Vec magic(12582912.0F);
-  const Vec shifted = x + magic;
-  const Vec f = x - (shifted - magic);
+/// |f| <= 1/2 and no permutation: degree 5, minimax with constant term 1.
+inline constexpr std::uint32_t kExp2Bits = 0;
+inline IntVec exp2_power(IntVec) {
+  return std::bit_cast<IntVec>(Vec(1.0F));
+}
+inline Vec exp2_polynomial(Vec f) {
   Vec p = Vec(0.001326472731307149F) * f + Vec(0.009671512991189957F);
   p = p * f + Vec(0.05550733581185341F);
   p = p * f + Vec(0.24022242426872253F);
   p = p * f + Vec(0.6931470036506653F);
-  p = p * f + Vec(1.0F);
-  const IntVec exponent = std::bit_cast<IntVec>(shifted) << 23;
-  const Vec result = std::bit_cast<Vec>(std::bit_cast<IntVec>(p) + exponent);
-  return select(x < Vec(-120.0F), Vec(0.0F), result);
+  return p * f + Vec(1.0F);
 }
 #endif
+
+inline Vec exp2(Vec x) {
+  const Vec magic(1.5F * static_cast<float>(1U << (23 - kExp2Bits)));
+  const Vec shifted = x + magic;
+  const auto n = std::bit_cast<IntVec>(shifted);
+  const auto scale = std::bit_cast<Vec>(exp2_power(n) + (n << (23 - kExp2Bits)));
+  const Vec p = exp2_polynomial(x - (shifted - magic));
+  return select(x < Vec(-120.0F), Vec(0.0F), p * scale);
+}
 
 namespace detail {
 

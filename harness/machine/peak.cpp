@@ -148,12 +148,12 @@ Index involuntary_switches() {
   return usage.ru_nivcsw;
 }
 
-double peak_rate(const Team& team) {
+}  // namespace
+
+double measure_peak(const Team& team) {
   const Index steps = units_that_take(kTrySeconds, register_chains);
   return best_of_tries([&] { return rate_of(team, steps, register_chains); });
 }
-
-}  // namespace
 
 L1Probe::L1Probe(const Team& team)
     : team_(team), passes_(units_that_take(kTrySeconds, l1_passes)) {}
@@ -163,11 +163,9 @@ double L1Probe::rate() const {
 }
 
 ComputeLimits measure_compute(const Team& team) {
-  ComputeLimits limits;
-  limits.peak_flops_per_s = peak_rate(team);
   const L1Probe l1(team);
-  limits.l1_flops_per_s = best_of_tries([&] { return l1.rate(); });
-  return limits;
+  return {.peak_flops_per_s = measure_peak(team),
+          .l1_flops_per_s = best_of_tries([&] { return l1.rate(); })};
 }
 
 double measure_bandwidth(const Team& team) {
@@ -206,8 +204,8 @@ Noise measure_noise() {
 double measure_scaling(Index threads) {
   Workers one(1);
   Workers all(threads);
-  const double single = peak_rate(one.team());
-  return peak_rate(all.team()) / (single * static_cast<double>(threads));
+  const double single = measure_peak(one.team());
+  return measure_peak(all.team()) / (single * static_cast<double>(threads));
 }
 
 }  // namespace arena

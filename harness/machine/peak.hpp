@@ -13,6 +13,9 @@ struct ComputeLimits {
   double l1_flops_per_s = 0;    // the tile of an attention kernel: broadcast times vector, from L1
 };
 
+/// ComputeLimits::peak_flops_per_s alone.
+double measure_peak(const Team& team);
+
 /// Measures both rates; about 0.1 s. The workspaces of the team are not touched.
 ComputeLimits measure_compute(const Team& team);
 

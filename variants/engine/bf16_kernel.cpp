@@ -31,8 +31,8 @@ ARENA_BF16_INLINE __m512i pair_lanes(__m512 low, __m512 high) {
 }
 
 /// 2^x for x <= 127, relative error below 2e-7; 0 for minus infinity, NaN for NaN (the second
-/// operand of a maximum). x = n + f, |f| <= 1/2, with
-/// the polynomial of simd::exp2.
+/// operand of a maximum). x = n + f, |f| <= 1/2, with the polynomial that simd::exp2 takes where it
+/// has no permutations (that header belongs to the build's instruction set, this file has its own).
 ARENA_BF16_INLINE __m512 exp2(__m512 x) {
   const __m512 bounded = _mm512_max_ps(_mm512_set1_ps(-200.0F), x);
   const __m512 n = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -143,15 +143,10 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   /// out^T = factors out^T + value^T p, sum = factors sum + sums.
   template <class Weft>
   ARENA_INLINE void add(const BlockSum& block, Weft&& weft) const {
+    if (block.rescale) Base::template rescale<kVectors>(block.factors);
     for (int c = 0; c < kVectors; ++c) {
       float* const place = sum_ + c * simd::kWidth;
-      const Vec sum = simd::load(place);
-      simd::store(place, (block.rescale ? sum * block.factors.at[c] : sum) + block.sums.at[c]);
-      if (!block.rescale || !has_out_) continue;
-      for (Index d = 0; d < head_dim_; ++d) {
-        float* const out = out_ + d * kLanes + c * simd::kWidth;
-        simd::store(out, simd::load(out) * block.factors.at[c]);
-      }
+      simd::store(place, simd::load(place) + block.sums.at[c]);
     }
     const auto from_out = [&](Index r, Index) ARENA_INLINE_LAMBDA {
       if (!has_out_) return matrix_unit::Sums::clear();

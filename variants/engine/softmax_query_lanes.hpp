@@ -177,6 +177,18 @@ class QueryLanes {
 
   static Index out_size(Index head_dim) { return round_up(head_dim, kRows) * kLanes; }
 
+  /// out and sum *= factors, each lane by its own.
+  template <int Vectors>
+  void rescale(const Lanes<kVectors>& factors) const {
+    for (int c = 0; c < Vectors; ++c) {
+      const auto scale = [&](float* place) {
+        simd::store(place, simd::load(place) * factors.at[c]);
+      };
+      scale(sum_ + c * simd::kWidth);
+      for (Index d = 0; d < head_dim_; ++d) scale(out_ + d * kLanes + c * simd::kWidth);
+    }
+  }
+
   Index head_dim_ = 0;
   Range queries_{};
   float* out_ = nullptr;        // [head_dim in whole tiles][kLanes]

@@ -11,11 +11,8 @@
 namespace arena::softmax_forward_detail {
 
 /// A tile of rows of values and a row of ones below them, whose product is the sum.
-struct OnesBelow {
+struct OnesBelow : ColumnOperand {
   static constexpr int kOnes = kTileRows;
-  ColumnOperand rows;
-
-  ARENA_INLINE float at(int r, Index t) const { return rows.at(r, t); }
 };
 
 class VectorPipeline;
@@ -104,17 +101,6 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
       float* const place = place_of_row(r) + c * simd::kWidth;
       simd::store(place, simd::load(place) + tile.at[r][c]);
     });
-  }
-
-  template <int Vectors>
-  void rescale(const Lanes<kVectors>& factors) const {
-    for (int c = 0; c < Vectors; ++c) {
-      const auto scale = [&](float* place) {
-        simd::store(place, simd::load(place) * factors.at[c]);
-      };
-      scale(sum_ + c * simd::kWidth);
-      for (Index d = 0; d < head_dim_; ++d) scale(out_ + d * kLanes + c * simd::kWidth);
-    }
   }
 
   /// Where registers leave no room for the sum beside a tile. Every kTileRows-th row by itself, to
