@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "harness/layers/simd.hpp"
+#include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -300,6 +301,36 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
       const Range seen_by = mask.queries_of({j, j + 1}, {0, c.extents.query_len});
       EXPECT_EQ(sees(c, queries.begin, j),
                 seen_by.begin <= queries.begin && queries.begin < seen_by.end);
+    }
+  }
+}
+
+TEST(Sections, HoldWhatIsSeenInWholeVectorsOnly) {
+  const Range queries{300, 300 + kTileLanes - 1}, keys{210, 210 + 15 * Sections::kUnit + 3};
+  for (const Index window : {0, 30, 1000}) {
+    const BandMask mask({500, 500}, window, window);
+    Sections sections;
+    sections.set(keys, queries, mask.cover(queries, keys),
+                 [&](Range some) { return mask.queries_of(some, queries); });
+    const auto held = [&](Index i, Index j) {
+      return std::ranges::count_if(sections, [&](const Section& section) {
+        const Range lanes = section.lanes(queries), rows = section.rows;
+        return lanes.begin <= i && i < lanes.end && rows.begin <= j && j < rows.end;
+      });
+    };
+    const auto vector_of = [&](Index i) { return (i - queries.begin) / simd::kWidth; };
+    const auto unit_of = [&](Index j) { return (j - keys.begin) / Sections::kUnit; };
+    for (Index i = queries.begin; i < queries.end; ++i) {
+      for (Index j = keys.begin; j < keys.end; ++j) {
+        bool wanted = false;  // some query of the vector sees some key of the unit
+        for (Index a = queries.begin; a < queries.end; ++a) {
+          for (Index b = keys.begin; b < keys.end; ++b) {
+            const bool same = vector_of(a) == vector_of(i) && unit_of(b) == unit_of(j);
+            wanted = wanted || (same && mask.sees(a, b));
+          }
+        }
+        EXPECT_EQ(held(i, j), wanted ? 1 : 0) << window << " " << i << " " << j;
+      }
     }
   }
 }

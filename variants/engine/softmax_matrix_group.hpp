@@ -77,12 +77,11 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   /// What a block of keys adds to a group.
   struct BlockSum {
     const MatrixGroup* group = nullptr;
-    Operand value{};            // transposed left operand
-    Index depth = 0;            // chunks of keys
-    const Panel* p = nullptr;   // right operand [chunk][part]
-    Lanes<kVectors> sums{};     // of p
-    bool rescale = false;       // what the group has
-    Lanes<kVectors> factors{};  // by these
+    Operand value{};             // transposed left operand
+    Index depth = 0;             // chunks of keys
+    const Panel* p = nullptr;    // right operand [chunk][part]
+    Lanes<kVectors> sums{};      // of p
+    typename Base::Move move{};  // of the references before
   };
 
   void take(Workspace& workspace, Index head_dim) {
@@ -143,7 +142,7 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   /// out^T = factors out^T + value^T p, sum = factors sum + sums.
   template <class Weft>
   ARENA_INLINE void add(const BlockSum& block, Weft&& weft) const {
-    if (block.rescale) Base::template rescale<kVectors>(block.factors);
+    Base::rescale(block.move);
     for (int c = 0; c < kVectors; ++c) {
       float* const place = sum_ + c * simd::kWidth;
       simd::store(place, simd::load(place) + block.sums.at[c]);
@@ -224,7 +223,10 @@ class MatrixPipeline {
       mask_.hide(group.queries(), keys, {scores, 1, kLanes});
       maxima = Group::template maxima_of<Group::kVectors>(scores, keys.size());
     }
-    next.rescale = group.move_reference(maxima, scores, keys.size(), next.factors);
+    next.move = group.move_reference(maxima);
+    if (next.move.any) {
+      Group::template shift_scores<Group::kVectors>(next.move, 0, scores, keys.size());
+    }
     if (ready_.group) ready_.group->add(ready_, weft);
     advance(next);
   }

@@ -46,7 +46,22 @@ class QueryLanes {
 
   const Range& queries() const { return queries_; }
 
-  /// The largest of each lane of scores [count][kLanes].
+  /// What moves with the references of lanes.
+  struct Move {
+    bool any = false;
+    Lanes<kVectors> shifts;  // scores minus these
+    bool rescales = false;
+    Lanes<kVectors> factors;  // what the group has, times these
+  };
+
+  /// The largest of each lane of no scores.
+  template <int Vectors>
+  static Lanes<Vectors> least() {
+    Lanes<Vectors> maxima;
+    for (Vec& x : maxima.at) x = Vec(kNoReference);
+    return maxima;
+  }
+  /// The largest of each lane of scores [count][Vectors].
   template <int Vectors>
   static Lanes<Vectors> maxima_of(const float* scores, Index count) {
     Lanes<Vectors> maxima = least<Vectors>();
@@ -54,38 +69,40 @@ class QueryLanes {
     return maxima;
   }
 
-  /// Moves the reference of lanes that have none yet or whose scores exceed it too far, scores
-  /// [count][kLanes] with it. Returns whether what the group has must be multiplied by `factors`.
-  template <int Vectors>
-  bool move_reference(const Lanes<Vectors>& maxima, float* scores, Index count,
-                      Lanes<kVectors>& factors) const {
+  /// Moves the reference of lanes that have none yet or whose scores exceed it too far.
+  Move move_reference(const Lanes<kVectors>& maxima) const {
     const Vec zero(0.0F), one(1.0F), unset(kNoReference), headroom(kHeadroom);
-    simd::Mask moves[Vectors];
-    bool any = false;
-    for (int c = 0; c < Vectors; ++c) {
+    simd::Mask moves[kVectors];
+    Move move;
+    for (int c = 0; c < kVectors; ++c) {
       const auto is_unset = simd::load(reference_ + c * simd::kWidth) == unset;
       moves[c] = maxima.at[c] > simd::select(is_unset, unset, headroom);
-      any = any || simd::any(moves[c]);
+      move.any = move.any || simd::any(moves[c]);
     }
-    if (!any) return false;
-    Lanes<Vectors> shifts;
-    bool rescales = false;
-    for (int c = 0; c < Vectors; ++c) {
+    if (!move.any) return move;
+    for (int c = 0; c < kVectors; ++c) {
       float* const place = reference_ + c * simd::kWidth;
       const Vec old = simd::load(place), shift = simd::select(moves[c], maxima.at[c], zero);
       const auto is_unset = old == unset;
       simd::store(place, simd::select(moves[c], simd::select(is_unset, zero, old) + shift, old));
-      factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shift));
-      rescales = rescales || simd::any(factors.at[c] < one);
-      shifts.at[c] = shift;
+      move.factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shift));
+      move.rescales = move.rescales || simd::any(move.factors.at[c] < one);
+      move.shifts.at[c] = shift;
     }
+    return move;
+  }
+
+  /// scores [count][Vectors] move with the references of their lanes, from vector `first` on.
+  template <int Vectors>
+  static void shift_scores(const Move& move, int first, float* scores, Index count) {
+    Lanes<Vectors> shifts;
+    std::copy_n(move.shifts.at + first, Vectors, shifts.at);
     for (Index j = 0; j < count; ++j) {
       for (int c = 0; c < Vectors; ++c) {
-        float* const place = scores + j * kLanes + c * simd::kWidth;
+        float* const place = scores + (j * Vectors + c) * simd::kWidth;
         simd::store(place, simd::load(place) - shifts.at[c]);
       }
     }
-    return rescales;
   }
 
   void finish(const HeadOutputs& outputs, View& statistics) const {
@@ -150,19 +167,13 @@ class QueryLanes {
   }
 
  protected:
-  template <int Vectors>
-  static Lanes<Vectors> least() {
-    Lanes<Vectors> maxima;
-    for (Vec& x : maxima.at) x = Vec(kNoReference);
-    return maxima;
-  }
-  /// maxima, or larger ones among these rows of scores.
+  /// maxima, or larger ones among these rows of scores [][Vectors].
   template <int Vectors>
   ARENA_INLINE static void raise(Lanes<Vectors>& maxima, const float* scores, Range rows) {
     for (Index j = rows.begin; j < rows.end; ++j) {
       for (int c = 0; c < Vectors; ++c) {
         maxima.at[c] =
-            simd::maximum(maxima.at[c], simd::load(scores + j * kLanes + c * simd::kWidth));
+            simd::maximum(maxima.at[c], simd::load(scores + (j * Vectors + c) * simd::kWidth));
       }
     }
   }
@@ -178,11 +189,11 @@ class QueryLanes {
   static Index out_size(Index head_dim) { return round_up(head_dim, kRows) * kLanes; }
 
   /// out and sum *= factors, each lane by its own.
-  template <int Vectors>
-  void rescale(const Lanes<kVectors>& factors) const {
-    for (int c = 0; c < Vectors; ++c) {
+  void rescale(const Move& move) const {
+    if (!move.rescales) return;
+    for (int c = 0; c < kVectors; ++c) {
       const auto scale = [&](float* place) {
-        simd::store(place, simd::load(place) * factors.at[c]);
+        simd::store(place, simd::load(place) * move.factors.at[c]);
       };
       scale(sum_ + c * simd::kWidth);
       for (Index d = 0; d < head_dim_; ++d) scale(out_ + d * kLanes + c * simd::kWidth);

@@ -6,13 +6,15 @@
 #include <variant>
 
 #include "variants/engine/softmax_query_lanes.hpp"
+#include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
 
 namespace arena::softmax_forward_detail {
 
 /// A tile of rows of values and a row of ones below them, whose product is the sum.
+template <int kRows>
 struct OnesBelow : ColumnOperand {
-  static constexpr int kOnes = kTileRows;
+  static constexpr int kOnes = kRows;
 };
 
 class VectorPipeline;
@@ -27,12 +29,12 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
 
   /// What a block of keys adds to a group.
   struct BlockSum {
-    const VectorGroup* group = nullptr;
-    Rows value{};
-    Index count = 0;            // of keys
-    const float* p = nullptr;   // [count][kLanes]
-    bool rescale = false;       // what the group has
-    Lanes<kVectors> factors{};  // by these
+    const VectorGroup* group = nullptr;  // none: nothing
+    Rows value;                          // from key `begin` on
+    Index begin;
+    Sections sections;  // of keys
+    const float* p;     // of each section [keys, in whole register tiles][its vectors]
+    Move move;          // of the references before
   };
 
   void take(Workspace& workspace, Index head_dim) {
@@ -49,54 +51,93 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     pack_lanes<kLanes>(query, queries, scale * std::numbers::log2e_v<float>, query_);
   }
 
-  /// scores[j][:] = <key_j, query> - reference; returns the largest of each lane.
+  /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
+  /// of each lane.
   template <int Vectors>
-  Lanes<Vectors> score(const Rows& key, Index count, float* scores) const {
+  Lanes<Vectors> score(int first, const Rows& key, Index count, float* scores) const {
     Lanes<Vectors> maxima = least<Vectors>(), start;
-    for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(c);
-    for (Index j = 0; j < count; j += kTileRows) {
-      Accumulators<Vectors> tile;
+    for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(first + c);
+    const auto rows = [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
+      Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
-      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query_, kLanes, head_dim_);
+      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride},
+                        query_ + first * simd::kWidth, kLanes, head_dim_);
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
       });
-      tile.store(scores + j * kLanes, kLanes);
-    }
+      tile.store(scores + j * Vectors * simd::kWidth, Vectors * simd::kWidth);
+    };
+    constexpr int kRows = kRowsFor<Vectors>;
+    Index j = 0;
+    for (; j + kRows <= count; j += kRows) rows.template operator()<kRows>(j);
+    for (; j < count; j += kTileRows) rows.template operator()<kTileRows>(j);
     return maxima;
   }
 
   /// out^T = factors out^T + value^T p, and the same with ones for the sum. A block's own sums
   /// start at zero: more accurate.
-  template <int Vectors, class Weft>
+  template <class Weft>
   Weft add(const BlockSum& block, Weft weft) const {
-    const ColumnOperand value{block.value.data, block.value.stride};
-    if (block.rescale) rescale<Vectors>(block.factors);
-    Index d = 0;
-    if constexpr (simd::kManyRegisters) {
-      add_tile<Accumulators<Vectors, kTileRows + 1>>(
-          block, OnesBelow{value}, weft,
-          [&](int r) ARENA_INLINE_LAMBDA { return r < kTileRows ? out_ + r * kLanes : sum_; });
-      d = kTileRows;
-    } else {
-      add_sums<Vectors>(block);
-    }
-    for (; d < head_dim_; d += kTileRows) {
-      add_tile<Accumulators<Vectors>>(block, ColumnOperand{value.data + d, value.stride}, weft,
-                                      [&](int r)
-                                          ARENA_INLINE_LAMBDA { return out_ + (d + r) * kLanes; });
+    rescale(block.move);
+    const float* p = block.p;
+    for (const Section& section : block.sections) {
+      const Index count = section.rows.size();
+      const float* const value =
+          block.value.data + (section.rows.begin - block.begin) * block.value.stride;
+      with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
+        constexpr int kRows = kRowsFor<Vectors>;
+        const Product<Vectors> product{{value, block.value.stride}, p, count, section.first};
+        if (head_dim_ % kRows == 0) {
+          weft = add<kRows>(product, weft);
+        } else {
+          weft = add<kTileRows>(product, weft);
+        }
+      });
+      p += round_up(count, kTileRows) * section.vectors * simd::kWidth;
     }
     return weft;
   }
 
  private:
+  template <int Vectors>
+  struct Product {
+    ColumnOperand value;
+    const float* p;  // [count][Vectors]
+    Index count;
+    int first;  // of the group's vectors
+
+    static constexpr Index kStride = Vectors * simd::kWidth;
+  };
+
+  template <int kRows, int Vectors, class Weft>
+  Weft add(const Product<Vectors>& product, Weft weft) const {
+    const ColumnOperand& value = product.value;
+    float* const out = out_ + product.first * simd::kWidth;
+    float* const sum = sum_ + product.first * simd::kWidth;
+    Index d = 0;
+    if constexpr (simd::kManyRegisters) {
+      add_tile<Accumulators<Vectors, kRows + 1>>(
+          product, OnesBelow<kRows>{value}, weft,
+          [&](int r) ARENA_INLINE_LAMBDA { return r < kRows ? out + r * kLanes : sum; });
+      d = kRows;
+    } else {
+      add_sums(product, sum);
+    }
+    for (; d < head_dim_; d += kRows) {
+      add_tile<Accumulators<Vectors, kRows>>(
+          product, ColumnOperand{value.data + d, value.stride}, weft,
+          [&](int r) ARENA_INLINE_LAMBDA { return out + (d + r) * kLanes; });
+    }
+    return weft;
+  }
+
   /// place_of_row(r)[:] += sum over keys of rows.at(r, key) p[key][:].
-  template <class Tile, class Operand, class Weft, class Place>
-  ARENA_INLINE static void add_tile(const BlockSum& block, const Operand& rows, Weft& weft,
-                                    const Place& place_of_row) {
+  template <class Tile, int Vectors, class Operand, class Weft, class Place>
+  ARENA_INLINE static void add_tile(const Product<Vectors>& product, const Operand& rows,
+                                    Weft& weft, const Place& place_of_row) {
     Tile tile;
     tile.clear();
-    tile.multiply_add(rows, block.p, kLanes, block.count, weft);
+    tile.multiply_add(rows, product.p, product.kStride, product.count, weft);
     tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
       float* const place = place_of_row(r) + c * simd::kWidth;
       simd::store(place, simd::load(place) + tile.at[r][c]);
@@ -106,22 +147,24 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   /// Where registers leave no room for the sum beside a tile. Every kTileRows-th row by itself, to
   /// hide the latency of an addition.
   template <int Vectors>
-  void add_sums(const BlockSum& block) const {
+  static void add_sums(const Product<Vectors>& product, float* sums) {
     Accumulators<Vectors> parts;
     parts.clear();
     Index j = 0;
-    for (; j + kTileRows <= block.count; j += kTileRows) {
+    for (; j + kTileRows <= product.count; j += kTileRows) {
       parts.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        simd::add_term(parts.at[r][c], simd::load(block.p + (j + r) * kLanes + c * simd::kWidth));
+        simd::add_term(parts.at[r][c],
+                       simd::load(product.p + (j + r) * product.kStride + c * simd::kWidth));
       });
     }
-    for (; j < block.count; ++j) {
+    for (; j < product.count; ++j) {
       for (int c = 0; c < Vectors; ++c) {
-        simd::add_term(parts.at[0][c], simd::load(block.p + j * kLanes + c * simd::kWidth));
+        simd::add_term(parts.at[0][c],
+                       simd::load(product.p + j * product.kStride + c * simd::kWidth));
       }
     }
     for (int c = 0; c < Vectors; ++c) {
-      float* const place = sum_ + c * simd::kWidth;
+      float* const place = sums + c * simd::kWidth;
       const Vec sum = (parts.at[0][c] + parts.at[1][c]) + (parts.at[2][c] + parts.at[3][c]);
       simd::store(place, simd::load(place) + sum);
     }
@@ -154,49 +197,72 @@ class VectorPipeline {
   }
 
   void attend(const VectorGroup& group, Range keys, Cover cover) {
-    with_vectors(group.queries().size(),
-                 [&]<int Vectors>() { attend<Vectors>(group, keys, cover); });
+    std::swap(score_spaces_[0], score_spaces_[1]);
+    VectorGroup::BlockSum& next = *next_;
+    next.group = &group;
+    next.value = value_;
+    next.begin = block_.begin;
+    next.p = score_spaces_[0];
+    next.sections.set(keys, group.queries(), cover,
+                      [&](Range some) { return mask_.queries_of(some, group.queries()); });
+    float* end = score_spaces_[0];
+    Lanes<VectorGroup::kVectors> maxima = VectorGroup::least<VectorGroup::kVectors>();
+    for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
+      const auto raised = score<Vectors>(group, section, scores, cover);
+      for (int c = 0; c < Vectors; ++c) {
+        Vec& largest = maxima.at[section.first + c];
+        largest = simd::maximum(largest, raised.at[c]);
+      }
+      end = scores + round_up(section.rows.size(), kTileRows) * Vectors * simd::kWidth;
+    });
+    next.move = group.move_reference(maxima);
+    if (next.move.any) {
+      for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
+        VectorGroup::shift_scores<Vectors>(next.move, section.first, scores, section.rows.size());
+      });
+    }
+    with_forward_pace(head_dim_, [&]<int kPace>() {
+      Exponentials<kPace> exponentials{score_spaces_[0], end};
+      if (pending_->group) exponentials = pending_->group->add(*pending_, exponentials);
+      while (exponentials.scores != exponentials.end) exponentials.two();
+    });
+    pending_->group = nullptr;
+    std::swap(next_, pending_);
   }
 
-  template <int Vectors = VectorGroup::kVectors>
   void flush() {
-    if (pending_.group) pending_.group->add<Vectors>(pending_, [](auto) {});
-    pending_ = {};
+    if (pending_->group) pending_->group->add(*pending_, [](auto) {});
+    pending_->group = nullptr;
   }
 
  private:
   static constexpr Index kLanes = VectorGroup::kLanes;
   static constexpr Index kScores = VectorGroup::kKeyBlock * kLanes;
 
-  template <int Vectors>
-  void attend(const VectorGroup& group, Range keys, Cover cover) {
-    const Index skipped = keys.begin - block_.begin;
-    std::swap(score_spaces_[0], score_spaces_[1]);
-    float* const scores = score_spaces_[0];
-    VectorGroup::BlockSum next{&group, skip(value_, skipped), keys.size(), scores};
-    Lanes<Vectors> maxima = group.score<Vectors>(skip(key_, skipped), next.count, scores);
-    if (cover == Cover::kSome) {
-      mask_.hide(group.queries(), keys, {scores, 1, kLanes});
-      maxima = VectorGroup::maxima_of<Vectors>(scores, next.count);
+  /// body.operator()<Vectors>(section, its scores) for each.
+  template <class Body>
+  void for_sections(const VectorGroup::BlockSum& block, const Body& body) const {
+    float* scores = score_spaces_[0];
+    for (const Section& section : block.sections) {
+      with_vectors(section.vectors * simd::kWidth,
+                   [&]<int Vectors>() { body.template operator()<Vectors>(section, scores); });
+      scores += round_up(section.rows.size(), kTileRows) * section.vectors * simd::kWidth;
     }
-    next.rescale = group.move_reference(maxima, scores, next.count, next.factors);
-    with_forward_pace(head_dim_, [&]<int kPace>() {
-      Exponentials<Vectors, kPace> exponentials{scores,
-                                                scores + round_up(next.count, kTileRows) * kLanes};
-      if (pending_.group) {
-        exponentials = pending_.group->add<VectorGroup::kVectors>(pending_, exponentials);
-      }
-      while (exponentials.scores != exponentials.end) exponentials.two();
-    });
-    pending_ = next;
-    if constexpr (Vectors < VectorGroup::kVectors) flush<Vectors>();
+  }
+
+  template <int Vectors>
+  Lanes<Vectors> score(const VectorGroup& group, const Section& section, float* scores,
+                       Cover cover) const {
+    const Range keys = section.rows, queries = section.lanes(group.queries());
+    const Rows key{key_.data + (keys.begin - block_.begin) * key_.stride, key_.stride};
+    const auto maxima = group.score<Vectors>(section.first, key, keys.size(), scores);
+    if (cover == Cover::kAll || mask_.cover(queries, keys) == Cover::kAll) return maxima;
+    mask_.hide(queries, keys, {scores, 1, Vectors * simd::kWidth});
+    return VectorGroup::maxima_of<Vectors>(scores, keys.size());
   }
 
   static Index floats(Index head_dim) {
     return VectorGroup::kKeyBlock * round_up(head_dim, kTileRows);
-  }
-  static Rows skip(const Rows& rows, Index count) {
-    return {rows.data + count * rows.stride, rows.stride};
   }
 
   const TileMask& mask_;
@@ -206,7 +272,8 @@ class VectorPipeline {
   float* keys_;
   // two of each, because a product is pending while the next scores are made
   float *value_spaces_[2], *score_spaces_[2];
-  VectorGroup::BlockSum pending_{};
+  VectorGroup::BlockSum sums_[2];
+  VectorGroup::BlockSum *next_ = &sums_[0], *pending_ = &sums_[1];
 };
 
 }  // namespace arena::softmax_forward_detail

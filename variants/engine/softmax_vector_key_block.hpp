@@ -14,6 +14,7 @@
 
 #include "harness/layers/product.hpp"
 #include "variants/engine/softmax_backward_problem.hpp"
+#include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
 
 namespace arena::softmax_backward_detail {
@@ -21,7 +22,7 @@ namespace arena::softmax_backward_detail {
 using simd::Vec;
 
 constexpr Index kPanels = kKeyBlock / kTileLanes;
-constexpr int kQueryStep = 2 * kTileRows;  // queries whose d_query is made together
+constexpr Index kQueryStep = Sections::kUnit;  // queries whose d_query is made together
 
 /// to [count, columns] += rows [count, depth] b [depth, columns]. Rows are read in whole tiles.
 template <int kVectors, int kRows>
@@ -137,28 +138,20 @@ class VectorKeyBlock {
     d_s_ = tile.d_s_;
     const Cover cover = problem_->mask.cover(queries, keys_);
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
-      const Range keys{keys_.begin + panel * kTileLanes,
-                       std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
-      Range& seen = seen_[panel];
-      seen = problem_->mask.queries_of(keys, queries);
-      if (seen.empty()) continue;
-      // in whole steps: the mask hides the scores of those that see nothing
-      seen.begin -= (seen.begin - queries.begin) % kQueryStep;
-      seen.end =
-          std::min(queries.begin + round_up(seen.end - queries.begin, kQueryStep), queries.end);
-      const Rows q = skip(tile.query_, seen.begin - queries.begin);
-      const Rows g = skip(tile.d_out_, seen.begin - queries.begin);
-      const Panel part{panel, keys, seen, (seen.begin - queries.begin) * kKeyBlock};
-      with_vectors(keys.size(), [&]<int Vectors>() {
-        score<Vectors>(part, q);
-        if (cover == Cover::kSome) hide(part);
-        differentiate<Vectors>(part, g);
-        add_transposed<Vectors>(part, g, p_, d_value_t_);
-        add_transposed<Vectors>(part, q, d_s_, d_key_t_);
-      });
+      const Range keys = panel_keys(panel);
+      Sections sections;
+      sections.set(queries, keys, cover,
+                   [&](Range some) { return problem_->mask.keys_of(some, keys); });
+      for (const Section& section : sections) {
+        const Index skipped = section.rows.begin - queries.begin;
+        const Piece piece{section.rows, section.lanes(keys), panel, section.first * simd::kWidth,
+                          skipped * kKeyBlock};
+        with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
+          attend<Vectors>(piece, skip(tile.query_, skipped), skip(tile.d_out_, skipped), cover);
+        });
+      }
     }
-    const Index step = cover == Cover::kAll ? queries.size() : kQueryStep;
-    for (Index i = queries.begin; i < queries.end; i += step) add_query(i, step, queries, d_query);
+    add_queries(queries, cover, d_query);
   }
 
   /// Writes d_key and d_value, or adds to them.
@@ -177,85 +170,114 @@ class VectorKeyBlock {
     write_transposed(from, kTileLanes, factor, problem_->output, key_t_, to);
   }
 
-  /// kTileLanes keys of the block and the queries that see some of them.
-  struct Panel {
-    Index index;
-    Range keys, queries;
-    Index place;  // of the first score of these queries in p_ and d_s_, without the panel's columns
+  /// Queries and keys of a panel, whole vectors of them, that see each other.
+  struct Piece {
+    Range queries, keys;
+    Index panel;
+    Index lane;  // of the panel: that of the first key
+    Index row;   // of p_ and d_s_: where that of the first query starts
 
-    Index lane() const { return index * kTileLanes; }
+    /// Of the first score in p_ and d_s_.
+    Index place() const { return row + panel * kTileLanes + lane; }
   };
+
+  Range panel_keys(Index panel) const {
+    const Index first = keys_.begin + panel * kTileLanes;
+    return {first, std::min(first + kTileLanes, keys_.end)};
+  }
+
+  template <int Vectors>
+  void attend(const Piece& piece, const Rows& query, const Rows& d_out, Cover cover) {
+    score<Vectors>(piece, query);
+    if (cover != Cover::kAll && problem_->mask.cover(piece.queries, piece.keys) != Cover::kAll) {
+      problem_->mask.hide(piece.queries, piece.keys, {p_ + piece.place(), kKeyBlock, 1});
+    }
+    differentiate<Vectors>(piece, d_out);
+    add_transposed<Vectors>(piece, d_out, p_, d_value_t_);
+    add_transposed<Vectors>(piece, query, d_s_, d_key_t_);
+  }
 
   static Rows skip(const Rows& rows, Index count) {
     return {rows.data + count * rows.stride, rows.stride};
   }
 
-  /// d_query of the `step` queries from i += d_s key, over the runs of panels that they see.
-  void add_query(Index i, Index step, Range tile, const QueryPart& d_query) const {
-    const Index count = std::min(step, tile.end - i);
-    const auto seen = [&](Index panel) {
-      return panel * kTileLanes < keys_.size() && seen_[panel].begin <= i && i < seen_[panel].end;
-    };
-    for (Index panel = 0; panel < kPanels; ++panel) {
-      if (!seen(panel)) continue;
-      const Index first = panel;
-      while (panel + 1 < kPanels && seen(panel + 1)) ++panel;
-      const Range run{keys_.begin + first * kTileLanes,
-                      std::min(keys_.begin + (panel + 1) * kTileLanes, keys_.end)};
-      const Range keys = problem_->mask.keys_of({i, i + count}, run);
-      if (keys.empty()) continue;
-      const Index j = keys.begin - keys_.begin;
-      const float* const d_s = d_s_ + (i - tile.begin) * kKeyBlock + j;
-      add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
-                  d_query.row(i), width_, count);
+  /// d_query += d_s key.
+  void add_queries(Range queries, Cover cover, const QueryPart& d_query) const {
+    if (cover == Cover::kAll) return add_query(queries, queries.begin, keys_, d_query);
+    for (Index i = queries.begin; i < queries.end; i += kQueryStep) {
+      const Range some{i, std::min(i + kQueryStep, queries.end)};
+      Range run{};  // of keys that these see, through panels
+      for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+        const Range keys = problem_->mask.keys_of(some, panel_keys(panel));
+        if (keys.empty()) continue;
+        if (!run.empty() && run.end != keys.begin) {
+          add_query(some, queries.begin, run, d_query);
+          run = {};
+        }
+        run = {run.empty() ? keys.begin : run.begin, keys.end};
+      }
+      if (!run.empty()) add_query(some, queries.begin, run, d_query);
     }
+  }
+
+  void add_query(Range queries, Index tile_begin, Range keys, const QueryPart& d_query) const {
+    const Index j = keys.begin - keys_.begin;
+    const float* const d_s = d_s_ + (queries.begin - tile_begin) * kKeyBlock + j;
+    add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
+                d_query.row(queries.begin), width_, queries.size());
+  }
+
+  /// body.operator()<kRows>(i) for the piece's queries, a register tile at a time.
+  template <int Vectors, class Body>
+  ARENA_INLINE static void for_tiles(const Piece& piece, const Body& body) {
+    constexpr int kRows = kRowsFor<Vectors>;
+    const Index count = piece.queries.size();
+    Index i = 0;
+    for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
+    for (; i < count; i += kTileRows) body.template operator()<kTileRows>(i);
   }
 
   /// p_[i][:] = scores in units of log2.
   template <int Vectors>
-  void score(const Panel& panel, const Rows& query) {
-    const Index count = panel.queries.size();
-    for (Index i = 0; i < count; i += kTileRows) {
-      Accumulators<Vectors> tile;
+  void score(const Piece& piece, const Rows& query) {
+    const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane;
+    for_tiles<Vectors>(piece, [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+      Accumulators<Vectors, kRows> tile;
       tile.clear();
-      tile.multiply_add(RowTile{query.data + i * query.stride, query.stride},
-                        key_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_);
-      tile.store(p_ + panel.place + i * kKeyBlock + panel.lane(), kKeyBlock);
-    }
-  }
-
-  void hide(const Panel& panel) {
-    problem_->mask.hide(panel.queries, panel.keys, {p_ + panel.place + panel.lane(), kKeyBlock, 1});
+      tile.multiply_add(RowTile{query.data + i * query.stride, query.stride}, key_t, kTileLanes,
+                        head_dim_);
+      tile.store(p_ + piece.place() + i * kKeyBlock, kKeyBlock);
+    });
   }
 
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
   template <int Vectors>
-  void differentiate(const Panel& panel, const Rows& d_out) {
-    with_backward_pace<Vectors>(head_dim_, [&]<int kPace>() {
-      for (Index i = 0; i < panel.queries.size(); i += kTileRows) {
-        differentiate_rows<Vectors, kPace>(panel, d_out, i);
-      }
+  void differentiate(const Piece& piece, const Rows& d_out) {
+    with_backward_pace<Vectors, kRowsFor<Vectors>>(head_dim_, [&]<int kPace>() {
+      for_tiles<Vectors>(piece, [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+        differentiate_rows<Vectors, kRows, kPace>(piece, d_out, i);
+      });
     });
   }
 
-  template <int Vectors, int kPace>
-  ARENA_INLINE void differentiate_rows(const Panel& panel, const Rows& d_out, Index i) {
-    const Index first = panel.queries.begin;
+  template <int Vectors, int kRows, int kPace>
+  ARENA_INLINE void differentiate_rows(const Piece& piece, const Rows& d_out, Index i) {
     const float* const log2_sum = problem_->statistics.data() + problem_->statistics.outerStride();
-    float references_and_sums[2 * kTileRows], shift[kTileRows];
-    for (Index r = 0; r < kTileRows; ++r) {
-      const Index row = first + std::min(i + r, panel.queries.size() - 1);
+    float references_and_sums[2 * kRows], shift[kRows];
+    for (Index r = 0; r < kRows; ++r) {
+      const Index row = std::min(piece.queries.begin + i + r, piece.queries.end - 1);
       references_and_sums[r] = problem_->statistics.data()[row];
-      references_and_sums[r + kTileRows] = log2_sum[row];
+      references_and_sums[r + kRows] = log2_sum[row];
       shift[r] = problem_->shift[row];
     }
-    const Index place = panel.place + i * kKeyBlock + panel.lane();
-    Probabilities<Vectors, kPace> probabilities{p_ + place, references_and_sums, kKeyBlock};
-    Accumulators<Vectors> tile;
+    const Index place = piece.place() + i * kKeyBlock;
+    Probabilities<Vectors, kRows, kPace> probabilities{p_ + place, references_and_sums, kKeyBlock};
+    Accumulators<Vectors, kRows> tile;
     tile.clear();
     tile.multiply_add(RowTile{d_out.data + i * d_out.stride, d_out.stride},
-                      value_t_ + panel.lane() * head_dim_, kTileLanes, head_dim_, probabilities);
-    while (probabilities.next != kTileRows * Vectors) probabilities.one();
+                      value_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane, kTileLanes,
+                      head_dim_, probabilities);
+    while (probabilities.next != kRows * Vectors) probabilities.one();
     tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
       const Index at = place + r * kKeyBlock + c * simd::kWidth;
       simd::store(d_s_ + at, simd::load(p_ + at) * (tile.at[r][c] - Vec(shift[r])));
@@ -264,15 +286,19 @@ class VectorKeyBlock {
 
   /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].
   template <int Vectors>
-  void add_transposed(const Panel& panel, const Rows& rows, const float* tile, float* to) const {
-    for (Index d = 0; d < head_dim_; d += kTileRows) {
-      float* const place = to + panel.lane() * rows_ + d * kTileLanes;
-      Accumulators<Vectors> sum;
-      sum.load(place, kTileLanes);
-      sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + panel.place + panel.lane(),
-                       kKeyBlock, panel.queries.size());
-      sum.store(place, kTileLanes);
-    }
+  void add_transposed(const Piece& piece, const Rows& rows, const float* tile, float* to) const {
+    float* const panel = to + piece.panel * rows_ * kTileLanes + piece.lane;
+    const auto add = [&]<int kRows>() {
+      for (Index d = 0; d < head_dim_; d += kRows) {
+        Accumulators<Vectors, kRows> sum;
+        sum.load(panel + d * kTileLanes, kTileLanes);
+        sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + piece.place(), kKeyBlock,
+                         piece.queries.size());
+        sum.store(panel + d * kTileLanes, kTileLanes);
+      }
+    };
+    if (head_dim_ % kRowsFor<Vectors> == 0) return add.template operator()<kRowsFor<Vectors>>();
+    add.template operator()<kTileRows>();
   }
 
   const BackwardProblem* problem_ = nullptr;
@@ -280,7 +306,6 @@ class VectorKeyBlock {
   Index width_ = 0;  // head_dim in whole vectors
   Index rows_ = 0;   // head_dim in whole register tiles
   Range keys_{};
-  Range seen_[kPanels];          // of the tile's queries, by each panel of keys
   float *key_t_, *value_t_;      // [kPanels][head_dim][kTileLanes]
   float* key_;                   // [kKeyBlock][width]
   float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]

@@ -6,13 +6,12 @@
 
 namespace arena {
 
-/// Turns whole register tiles of scores into p = 2^score, two vectors at a time to hide the latency
-/// of one: as the weft of a product, kPace vectors for every kUnroll steps of depth.
-template <int Vectors, int kPace>
+/// Turns scores into p = 2^score, two vectors at a time to hide the latency of one: as the weft of
+/// a product, kPace vectors for every kUnroll steps of depth.
+template <int kPace>
 struct Exponentials {
   float* scores;
   const float* end;
-  Index lane = 0;
 
   template <class Step>
   ARENA_INLINE void operator()(Step step) {
@@ -21,25 +20,11 @@ struct Exponentials {
     }
   }
   ARENA_INLINE void two() {
-    float* const first = take();
-    float* const second = take();
-    const simd::Vec x = simd::exp2(simd::load(first)), y = simd::exp2(simd::load(second));
-    simd::store(first, x);
-    simd::store(second, y);
-  }
-
- private:
-  ARENA_INLINE float* take() {
-    float* const taken = scores;
-    scores += simd::kWidth;
-    if constexpr (Vectors < kTileVectors) {
-      lane += simd::kWidth;
-      if (lane == Vectors * simd::kWidth) {
-        scores += kTileLanes - lane;
-        lane = 0;
-      }
-    }
-    return taken;
+    const simd::Vec x = simd::exp2(simd::load(scores));
+    const simd::Vec y = simd::exp2(simd::load(scores + simd::kWidth));
+    simd::store(scores, x);
+    simd::store(scores + simd::kWidth, y);
+    scores += 2 * simd::kWidth;
   }
 };
 
@@ -53,35 +38,35 @@ ARENA_INLINE void with_forward_pace(Index head_dim, const Body& body) {
   body.template operator()<8>();
 }
 
-/// Turns kTileRows rows of scores into probabilities, as the weft of the product that needs them:
+/// Turns a register tile of scores into probabilities, as the weft of the product that needs them:
 /// kPace vectors for every kUnroll steps.
-template <int kVectors, int kPace>
+template <int kVectors, int kRows, int kPace>
 struct Probabilities {
-  float* scores;       // [kTileRows][stride]
-  const float* shift;  // [kTileRows], reference + log2 of row sum in two parts
+  float* scores;       // [kRows][stride]
+  const float* shift;  // [2][kRows], reference + log2 of row sum in two parts
   Index stride;
   Index next = 0;
 
   template <class Step>
   ARENA_INLINE void operator()(Step step) {
     if constexpr ((step + 1) % (kUnroll / kPace) == 0) {
-      if (next != kTileRows * kVectors) one();
+      if (next != kRows * kVectors) one();
     }
   }
   ARENA_INLINE void one() {
     const Index row = next / kVectors, lane = next % kVectors * simd::kWidth;
     float* const place = scores + row * stride + lane;
     simd::store(place, simd::exp2(simd::load(place) - simd::Vec(shift[row]) -
-                                  simd::Vec(shift[row + kTileRows])));
+                                  simd::Vec(shift[row + kRows])));
     ++next;
   }
 };
 
 /// body.operator()<kPace>() so that the Probabilities of a tile are ready when its product of depth
 /// head_dim is.
-template <int kVectors, class Body>
+template <int kVectors, int kRows, class Body>
 ARENA_INLINE void with_backward_pace(Index head_dim, const Body& body) {
-  const Index wanted = kTileRows * kVectors * kUnroll;  // vectors times steps
+  const Index wanted = kRows * kVectors * kUnroll;  // vectors times steps
   if (wanted <= head_dim) return body.template operator()<1>();
   if (wanted <= 2 * head_dim) return body.template operator()<2>();
   if (wanted <= 4 * head_dim) return body.template operator()<4>();
