@@ -238,6 +238,67 @@ TEST(TiledSoftmax, SkipsBlocksThatNobodySees) {
   EXPECT_EQ(out, want);
 }
 
+/// Outputs of one softmax of several.
+struct Outputs {
+  explicit Outputs(const Case& c)
+      : out(c.extents.query_len, c.head_dim),
+        log_sum_exp(c.extents.query_len, 1),
+        statistics(2, c.extents.query_len) {}
+  SoftmaxProblem problem(Buffers& from, const TileMask& mask) {
+    return {{from.query.view(), from.key.view(), from.value.view()},
+            &mask,
+            {View(out), View(log_sum_exp)},
+            View(statistics)};
+  }
+  Matrix out, log_sum_exp, statistics;
+};
+
+TEST(TiledSoftmax, SeveralAreWhatEachIsAlone) {
+  const std::vector<Case> all{
+      {{50, 50}, 24, Pattern::kFull},       {{64, 64}, 24, Pattern::kCausal},
+      {{64, 64}, 24, Pattern::kFull},       {{70, 300}, 24, Pattern::kWindow, 40},
+      {{600, 130}, 24, Pattern::kFull},     {{5, 3}, 24, Pattern::kFull, 0, 3},
+      {{512, 200}, 24, Pattern::kCausal},   {{1, 300}, 24, Pattern::kFull},
+      {{64, 70}, 24, Pattern::kFull, 0, 4}, {{64, 130}, 24, Pattern::kFull}};
+  Workers workers(1);
+  for (const Output output : {Output::kOverwrite, Output::kAdd}) {
+    std::vector<Buffers> inputs;
+    std::vector<BandMask> masks;
+    std::vector<Outputs> got, want;
+    std::vector<SoftmaxProblem> problems;
+    for (const Case& c : all) {
+      inputs.emplace_back(c);
+      masks.push_back(mask_of(c));
+      got.emplace_back(c);
+    }
+    want = got;
+    for (std::size_t p = 0; p < all.size(); ++p) {
+      for (std::vector<Outputs>* to : {&got, &want}) {
+        const SoftmaxProblem problem = (*to)[p].problem(inputs[p], masks[p]);
+        softmax_forward(workers.team(), problem.in, 0.3F, masks[p], problem.outputs,
+                        problem.statistics);
+      }
+      inputs[p].key.view() *= 1.5F;  // of the softmax that is added or replaces it
+      problems.push_back(got[p].problem(inputs[p], masks[p]));
+    }
+    std::vector<const SoftmaxProblem*> list;
+    for (std::size_t p = 0; p < all.size(); ++p) {
+      const SoftmaxProblem alone = want[p].problem(inputs[p], masks[p]);
+      const auto run = output == Output::kAdd ? softmax_forward_add : softmax_forward;
+      run(workers.team(), alone.in, 0.3F, masks[p], alone.outputs, alone.statistics);
+      list.push_back(&problems[p]);
+    }
+    softmax_forward_each(workers.team(), list, 0.3F, output);
+    for (std::size_t p = 0; p < all.size(); ++p) {
+      EXPECT_EQ(got[p].out, want[p].out) << p;
+      EXPECT_EQ(got[p].log_sum_exp, want[p].log_sum_exp) << p;
+      EXPECT_EQ(got[p].statistics, want[p].statistics) << p;
+      EXPECT_TRUE(got[p].out.allFinite());
+    }
+  }
+  softmax_forward_each(workers.team(), {}, 0.3F, Output::kOverwrite);
+}
+
 TEST(TiledSoftmax, HugeScoresStayFiniteAndPickTheLargest) {
   const Case c{{50, 60}, 16, Pattern::kFull, 0, 0, 1e4F};
   Buffers problem(c);

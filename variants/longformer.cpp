@@ -102,8 +102,12 @@ class Longformer final : public AttentionHead {
     const Positions globals = saved.take<std::int32_t>(count);
     softmax_backward(call.team, in, scale_, WindowAndGlobals(length, window_, globals), d_outputs,
                      statistics, d_in);
-    for (View& gradient : d_in.extra) gradient.setZero();
-    if (count == 0) return;
+    d_in.extra[0].setZero();
+    if (count == 0) {
+      d_in.extra[1].setZero();
+      d_in.extra[2].setZero();
+      return;
+    }
     const PartRows rows = of_globals(length, globals);
     softmax_part_backward(call.team, global(in), scale_, rows, BandMask::full(rows.extents()),
                           d_outputs, statistics, {d_in.extra[0], d_in.extra[1], d_in.extra[2]},

@@ -88,6 +88,12 @@ struct Accumulators {
     for_each([&](auto r, auto c)
                  ARENA_INLINE_LAMBDA { at[r][c] = at[r][c] + simd::load(row + c * simd::kWidth); });
   }
+  /// to[r][:] = at[r] for the first `count` rows.
+  ARENA_INLINE void store_to(float* to, Index stride, Index count) const {
+    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+      if (r < count) simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
+    });
+  }
   /// to[r][:] += at[r] for the first `count` rows.
   ARENA_INLINE void add_to(float* to, Index stride, Index count) const {
     for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {

@@ -1,6 +1,8 @@
 #include "variants/engine/pattern.hpp"
 
+#include <array>
 #include <cmath>
+#include <optional>
 
 #include "variants/engine/head_costs.hpp"
 
@@ -11,15 +13,10 @@ const TileMask& mask_of(const PatternPart& part) {
   return std::visit([](const auto& mask) -> const TileMask& { return mask; }, part.mask);
 }
 
-/// body(part, team, output) for all parts; output: whether they start or add to what is there.
-template <class Body>
-void for_parts(const Team& team, const Pattern& pattern, Index length, const Body& body) {
-  for (Index stage = 0; stage < pattern.stages(); ++stage) {
-    const Output output = stage == 0 ? Output::kOverwrite : Output::kAdd;
-    team.for_each(pattern.parts(stage, length), [&](Index p, const Team& worker) {
-      body(pattern.part(stage, p, length), worker, output);
-    });
-  }
+/// Parts that go forward at once. A worker's small ones gain by it, copies would fill the cache.
+Index parts_at_once(const PatternPart& part, Index parts, Index workers) {
+  if (!part.rows.queries.is_view() || !part.rows.keys.is_view()) return 1;
+  return std::clamp(parts / workers, Index{1}, kPartsAtOnce);
 }
 
 struct PatternScratch {
@@ -35,8 +32,10 @@ PatternScratch scratch_of(const Pattern& pattern, Index length, Index head_dim, 
     if (parts == 0) continue;
     const PatternPart part = pattern.part(stage, 0, length);
     const Index reach = softmax_chunk_reach(mask_of(part), part.rows.extents());
+    PartExtras forward_extras = extras;
+    forward_extras.parts = parts_at_once(part, parts, workers);
     const auto forward = [&](Index inner) {
-      return softmax_part_forward_scratch(part.rows, head_dim, inner, extras);
+      return softmax_part_forward_scratch(part.rows, head_dim, inner, forward_extras);
     };
     const auto backward = [&](Index inner) {
       return softmax_part_backward_scratch(part.rows, head_dim, reach, inner,
@@ -78,11 +77,9 @@ class PatternHead final : public AttentionHead {
     const View statistics = frame                    ? frame->matrix(2, length)
                             : pattern_->stages() > 1 ? workspace.matrix(2, length)
                                                      : View();
-    for_parts(call.team, *pattern_, length,
-              [&](const PatternPart& part, const Team& team, Output output) {
-                softmax_part_forward(team, in, scale_, part.rows, mask_of(part), outputs,
-                                     statistics, output);
-              });
+    for (Index stage = 0; stage < pattern_->stages(); ++stage) {
+      forward_stage(call.team, stage, in, outputs, statistics);
+    }
   }
 
   void backward(const Call& call, const HeadInputs& in, const Weights&,
@@ -90,14 +87,38 @@ class PatternHead final : public AttentionHead {
                 Slices) const override {
     const Index length = length_of(in);
     const ConstView statistics = FrameReader(frame).matrix(2, length);
-    for_parts(call.team, *pattern_, length,
-              [&](const PatternPart& part, const Team& team, Output output) {
-                softmax_part_backward(team, in, scale_, part.rows, mask_of(part), d_outputs,
-                                      statistics, d_in, output);
-              });
+    for (Index stage = 0; stage < pattern_->stages(); ++stage) {
+      call.team.for_each(pattern_->parts(stage, length), [&](Index p, const Team& worker) {
+        const PatternPart part = pattern_->part(stage, p, length);
+        softmax_part_backward(worker, in, scale_, part.rows, mask_of(part), d_outputs, statistics,
+                              d_in, output_of(stage));
+      });
+    }
   }
 
  private:
+  void forward_stage(const Team& team, Index stage, const HeadInputs& in,
+                     const HeadOutputs& outputs, const View& statistics) const {
+    const Index length = in.key.rows(), count = pattern_->parts(stage, length);
+    if (count == 0) return;
+    const Index at_once = parts_at_once(pattern_->part(stage, 0, length), count, team.size());
+    team.for_each((count + at_once - 1) / at_once, [&](Index batch, const Team& worker) {
+      std::array<std::optional<PatternPart>, kPartsAtOnce> parts;
+      std::array<SoftmaxPart, kPartsAtOnce> views;
+      const Index first = batch * at_once;
+      const auto number = static_cast<std::size_t>(std::min(at_once, count - first));
+      for (std::size_t p = 0; p < number; ++p) {
+        parts[p].emplace(pattern_->part(stage, first + static_cast<Index>(p), length));
+        views[p] = {parts[p]->rows, &mask_of(*parts[p])};
+      }
+      softmax_parts_forward(worker, in, scale_, {views.data(), number}, outputs, statistics,
+                            output_of(stage));
+    });
+  }
+
+  /// Whether its parts start or add to what is there.
+  static Output output_of(Index stage) { return stage == 0 ? Output::kOverwrite : Output::kAdd; }
+
   Index length_of(const HeadInputs& in) const {
     if (in.query.rows() != in.key.rows()) {
       throw Error(fmt::format("{} needs as many keys as queries, not {} keys and {} queries", name_,

@@ -2,7 +2,6 @@
 // Forward of tiled softmax attention: the order of the work, by either kind of groups of queries
 // (softmax_query_lanes.hpp says what they do).
 
-#include "harness/layers/product.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
 namespace arena::softmax_forward_detail {
@@ -18,10 +17,19 @@ Index group_count(Index query_len) {
   const Index shared = Group::kLanes * (query_len <= Group::kOneTile ? 1 : Group::kTiles);
   return std::clamp((query_len + shared - 1) / shared, kGroupsMin<Group>, kGroupsMax<Group>);
 }
+
+/// The tiles that so many queries are cut into.
 template <class Group>
-Index tile_len(Index query_len) {
-  return group_count<Group>(query_len) * Group::kLanes;
-}
+struct Tiling {
+  Index query_len;
+
+  Index groups() const { return group_count<Group>(query_len); }  // of a tile
+  Index length() const { return groups() * Group::kLanes; }
+  Index count() const { return (query_len + length() - 1) / length(); }
+  Range operator[](Index t) const {
+    return {t * length(), std::min((t + 1) * length(), query_len)};
+  }
+};
 
 /// Asks for these rows, those of the matrix, in the second-level cache: to be read, or written.
 template <bool kWrite = false, class Rows>
@@ -33,110 +41,156 @@ void prefetch(const Rows& x, Range rows) {
   }
 }
 
+/// Tiles of queries of one or more softmaxes, one after another. A tile's last products are made
+/// while the next tile starts.
 template <class Group>
-class QueryTile {
+class QueryTiles {
  public:
-  QueryTile(Workspace& workspace, const HeadInputs& in, const TileMask& mask, float scale,
-            Output output)
-      : in_(in),
-        mask_(mask),
-        scale_(scale),
-        output_(output),
-        pipeline_(workspace, in.query.cols(), mask) {
-    for (Index g = 0; g < group_count<Group>(in.query.rows()); ++g) {
-      groups_[g].take(workspace, in.query.cols());
-    }
+  /// For tiles of at most `groups`.
+  QueryTiles(Workspace& workspace, Index groups, Index head_dim, float scale, Output output)
+      : scale_(scale), output_(output), pipeline_(workspace, head_dim), capacity_(groups) {
+    for (Index g = 0; g < capacity_; ++g) slots_[g].group.take(workspace, head_dim);
   }
 
   static Index scratch(Index query_len, Index head_dim) {
     return group_count<Group>(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
   }
 
-  void run(Range queries, const HeadOutputs& outputs, View& statistics) {
-    const Range hull = mask_.keys_of(queries, {0, in_.key.rows()});
+  /// Outputs are written by finish() at the latest.
+  void run(const SoftmaxProblem& problem, Range queries) {
+    const HeadInputs& in = problem.in;
+    const Range hull = problem.mask->keys_of(queries, {0, in.key.rows()});
     if (hull.empty() && output_ == Output::kAdd) return;
+    problem_ = &problem;
+    first_ += count_;
     count_ = (queries.size() + kLanes - 1) / kLanes;
-    prefetch(in_.query, {queries.begin, queries.begin + kLanes});
+    prefetch(in.query, {queries.begin, queries.begin + kLanes});
     prefetch_keys({hull.begin, hull.begin + kKeyBlock});
     for (Index g = 0; g < count_; ++g) {
       const Index begin = queries.begin + g * kLanes, end = begin + kLanes;
-      prefetch(in_.query, {end, std::min(end + kLanes, queries.end)});
-      groups_[g].start(in_.query, {begin, std::min(end, queries.end)}, scale_);
-      if (output_ == Output::kAdd) groups_[g].resume(outputs.out, statistics);
+      prefetch(in.query, {end, std::min(end + kLanes, queries.end)});
+      start(slot(g), {begin, std::min(end, queries.end)});
     }
     for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
       const Range block{j, std::min(j + kKeyBlock, hull.end)};
-      if (!mask_.keys_of(queries, block).empty()) visit(block, hull.end, outputs.out);
+      if (!problem.mask->keys_of(queries, block).empty()) visit(block, hull.end);
     }
+  }
+
+  void finish() {
     pipeline_.flush();
-    for (Index g = 0; g < count_; ++g) groups_[g].finish(outputs, statistics);
+    for (Index g = 0; g < capacity_; ++g) finish(slots_[g]);
   }
 
  private:
   static constexpr Index kLanes = Group::kLanes, kKeyBlock = Group::kKeyBlock;
   using Pipeline = typename Group::Pipeline;
 
+  /// A place for a group, in turns.
+  struct Slot {
+    Group group;
+    const SoftmaxProblem* problem = nullptr;  // whose outputs are not yet written
+  };
+  Slot& slot(Index g) { return slots_[(first_ + g) % capacity_]; }
+
+  void start(Slot& slot, Range queries) {
+    if (slot.problem && pipeline_.holds(slot.group)) pipeline_.flush();
+    finish(slot);
+    slot.problem = problem_;
+    slot.group.start(problem_->in.query, queries, scale_);
+    if (output_ == Output::kAdd) slot.group.resume(problem_->outputs.out, problem_->statistics);
+  }
+
+  static void finish(Slot& slot) {
+    if (!slot.problem) return;
+    slot.group.finish(slot.problem->outputs, slot.problem->statistics);
+    slot.problem = nullptr;
+  }
+
   void prefetch_keys(Range keys) const {
-    prefetch(in_.key, keys);
-    prefetch(in_.value, keys);
+    prefetch(problem_->in.key, keys);
+    prefetch(problem_->in.value, keys);
   }
 
   /// Fetches meanwhile, a share at a time, what is needed next: keys before `end`, or places in
   /// out.
-  void visit(Range block, Index end, const View& out) {
+  void visit(Range block, Index end) {
     started_ = false;
     const Index share = (kKeyBlock + count_ - 1) / count_;
     for (Index g = 0; g < count_; ++g) {
+      const Group& group = slot(g).group;
       const Index next = block.end + g * share;
-      if (block.end == end) prefetch<true>(out, groups_[g].queries());
+      if (block.end == end) prefetch<true>(problem_->outputs.out, group.queries());
       prefetch_keys({next, std::min(next + share, end)});
-      attend(groups_[g], block);
+      attend(group, block);
     }
   }
 
   void attend(const Group& group, Range block) {
-    const Range hull = mask_.keys_of(group.queries(), block);
+    const TileMask& mask = *problem_->mask;
+    const Range hull = mask.keys_of(group.queries(), block);
     if (hull.empty()) return;
     // in whole steps: the mask hides the scores that are too many
     constexpr Index kStep = Group::kKeyStep;
     const Range seen{hull.begin - (hull.begin - block.begin) % kStep,
                      std::min(block.begin + round_up(hull.end - block.begin, kStep), block.end)};
-    const Cover cover = mask_.cover(group.queries(), seen);
+    const Cover cover = mask.cover(group.queries(), seen);
     if (cover == Cover::kNone) return;
     // not before: values of earlier blocks are kept for those that were attended only
-    if (!started_) pipeline_.start(in_, block);
+    if (!started_) pipeline_.start(problem_->in, block);
     started_ = true;
-    pipeline_.attend(group, seen, cover);
+    pipeline_.attend(group, mask, seen, cover);
   }
 
-  const HeadInputs& in_;
-  const TileMask& mask_;
   float scale_;
   Output output_;
   Pipeline pipeline_;
-  Index count_ = 0;
-  bool started_ = false;  // the block that is visited
-  Group groups_[kGroupsMax<Group>];
+  Index capacity_;
+  const SoftmaxProblem* problem_ = nullptr;
+  Index first_ = 0, count_ = 0;  // groups of the tile
+  bool started_ = false;         // the block that is visited
+  Slot slots_[kGroupsMax<Group>];
 };
 
 template <class Group>
-void run_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                 HeadOutputs outputs, View statistics, Output output) {
-  const Index query_len = in.query.rows(), tile = tile_len<Group>(query_len);
-  team.for_each((query_len + tile - 1) / tile, [&](Index t, const Team& worker) {
+void run_forward(const Team& team, std::span<const SoftmaxProblem* const> problems, float scale,
+                 Output output) {
+  const auto tiling_of = [](const SoftmaxProblem& problem) {
+    return Tiling<Group>{problem.in.query.rows()};
+  };
+  const auto with_tiles = [&](const Team& worker, Index groups, const auto& body) {
     const WorkspaceScope scope(worker.workspace());
     [[maybe_unused]] const typename Group::Session session;
-    QueryTile<Group> queries(worker.workspace(), in, mask, scale, output);
-    queries.run({t * tile, std::min((t + 1) * tile, query_len)}, outputs, statistics);
+    QueryTiles<Group> tiles(worker.workspace(), groups, problems[0]->in.query.cols(), scale,
+                            output);
+    body(tiles);
+    tiles.finish();
+  };
+  if (problems.size() == 1) {
+    const Tiling<Group> tiling = tiling_of(*problems[0]);
+    team.for_each(tiling.count(), [&](Index t, const Team& worker) {
+      with_tiles(worker, tiling.groups(),
+                 [&](QueryTiles<Group>& tiles) { tiles.run(*problems[0], tiling[t]); });
+    });
+    return;
+  }
+  Index groups = 0;
+  for (const SoftmaxProblem* problem : problems) {
+    groups = std::max(groups, tiling_of(*problem).groups());
+  }
+  if (groups == 0) return;
+  with_tiles(team, groups, [&](QueryTiles<Group>& tiles) {
+    for (const SoftmaxProblem* problem : problems) {
+      const Tiling<Group> tiling = tiling_of(*problem);
+      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problem, tiling[t]);
+    }
   });
 }
 
 template <class Group>
 SoftmaxScratch forward_scratch(const Extents& extents, Index head_dim, Index workers) {
-  const Index tile = tile_len<Group>(extents.query_len);
-  const Index tiles = (extents.query_len + tile - 1) / tile;
-  const Index each = QueryTile<Group>::scratch(extents.query_len, head_dim);
-  return {each, tiles < workers ? each : workers * each};
+  const Index each = QueryTiles<Group>::scratch(extents.query_len, head_dim);
+  return {each, Tiling<Group>{extents.query_len}.count() < workers ? each : workers * each};
 }
 
 }  // namespace arena::softmax_forward_detail

@@ -106,7 +106,7 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
     has_out_ = true;
   }
 
-  void finish(const HeadOutputs& outputs, View& statistics) const {
+  void finish(const HeadOutputs& outputs, View statistics) const {
     if (!has_out_) clear_out();
     Base::finish(outputs, statistics);
   }
@@ -185,8 +185,7 @@ class MatrixPipeline {
  public:
   using Group = MatrixGroup<kParts>;
 
-  MatrixPipeline(Workspace& workspace, Index head_dim, const TileMask& mask)
-      : mask_(mask), depth_(matrix_unit::blocks(head_dim)) {
+  MatrixPipeline(Workspace& workspace, Index head_dim) : depth_(matrix_unit::blocks(head_dim)) {
     keys_ = workspace.take<Panel>(panels(head_dim)).data();
     for (Panel*& space : value_spaces_) space = workspace.take<Panel>(panels(head_dim)).data();
     for (Panel*& space : p_spaces_) space = workspace.take<Panel>(kPPanels).data();
@@ -207,7 +206,10 @@ class MatrixPipeline {
         matrix_unit::rows_of(in.value, block.begin, block.size()), value_spaces_[0]);
   }
 
-  void attend(const Group& group, Range keys, Cover cover) {
+  /// Whether something waits to be added to the group.
+  bool holds(const Group& group) const { return ready_.group == &group || last_.group == &group; }
+
+  void attend(const Group& group, const TileMask& mask, Range keys, Cover cover) {
     const Index skipped = (keys.begin - block_.begin) / kBlock, row = depth_ * kParts;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];
@@ -220,7 +222,7 @@ class MatrixPipeline {
     std::fill(scores + keys.size() * kLanes, scores + next.depth * kBlock * kLanes,
               -std::numeric_limits<float>::infinity());
     if (cover == Cover::kSome) {
-      mask_.hide(group.queries(), keys, {scores, 1, kLanes});
+      mask.hide(group.queries(), keys, {scores, 1, kLanes});
       maxima = Group::template maxima_of<Group::kVectors>(scores, keys.size());
     }
     next.move = group.move_reference(maxima);
@@ -258,7 +260,6 @@ class MatrixPipeline {
                                    2 * kChunks * depth_ * matrix_unit::kProducts<kParts>);
   }
 
-  const TileMask& mask_;
   Index depth_;  // chunks of head_dim
   Range block_{};
   Panel* keys_;             // left operand [block of keys][chunk of head_dim][part]

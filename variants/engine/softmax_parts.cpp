@@ -1,6 +1,8 @@
 #include "variants/engine/softmax_parts.hpp"
 
+#include <array>
 #include <limits>
+#include <optional>
 
 #include "harness/layers/rows.hpp"
 #include "harness/layers/simd.hpp"
@@ -111,6 +113,41 @@ View columns_of(Workspace& workspace, const ConstView& statistics, const RowSet&
   return copy;
 }
 
+/// The rows of a part that goes forward, as they lie or copied.
+class ForwardPart {
+ public:
+  ForwardPart(const Team& team, const HeadInputs& in, const SoftmaxPart& part,
+              const HeadOutputs& outputs, const ConstView& statistics)
+      : queries_(part.rows.queries),
+        out_(team, outputs.out, queries_),
+        log_sum_exp_(team, outputs.log_sum_exp, queries_),
+        problem_{{rows_of(team, in.query, queries_),
+                  rows_of(team, in.key, part.rows.keys, part.rows.inverse_norms),
+                  rows_of(team, in.value, part.rows.keys)},
+                 part.mask,
+                 {out_.view, log_sum_exp_.view},
+                 columns_of(team.workspace(), statistics, queries_)} {}
+
+  const SoftmaxProblem& problem() const { return problem_; }
+  void load() const {
+    out_.load();
+    log_sum_exp_.load();
+  }
+  void put_back(View statistics) {
+    out_.put_back(Output::kOverwrite);
+    log_sum_exp_.put_back(Output::kOverwrite);
+    if (statistics.empty() || queries_.is_slice()) return;
+    for (Index i = 0; i < queries_.count; ++i) {
+      statistics.col(queries_.at(i)) = problem_.statistics.col(i);
+    }
+  }
+
+ private:
+  const RowSet& queries_;
+  Target out_, log_sum_exp_;
+  SoftmaxProblem problem_;
+};
+
 SoftmaxScratch operator+(const SoftmaxScratch& scratch, Index bytes) {
   return {scratch.caller + bytes, scratch.total + bytes};
 }
@@ -128,30 +165,19 @@ Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const Par
 
 }  // namespace
 
-void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
-                          const TileMask& mask, HeadOutputs outputs, View statistics,
-                          Output output) {
-  Workspace& workspace = team.workspace();
-  const WorkspaceScope scope(workspace);
-  const HeadInputs some{rows_of(team, in.query, rows.queries),
-                        rows_of(team, in.key, rows.keys, rows.inverse_norms),
-                        rows_of(team, in.value, rows.keys)};
-  Target out(team, outputs.out, rows.queries);
-  Target log_sum_exp(team, outputs.log_sum_exp, rows.queries);
-  const View columns = columns_of(workspace, statistics, rows.queries);
-  if (output == Output::kAdd) {
-    out.load();
-    log_sum_exp.load();
-    softmax_forward_add(team, some, scale, mask, {out.view, log_sum_exp.view}, columns);
-  } else {
-    softmax_forward(team, some, scale, mask, {out.view, log_sum_exp.view}, columns);
+void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
+                           std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
+                           Output output) {
+  const WorkspaceScope scope(team.workspace());
+  std::array<std::optional<ForwardPart>, kPartsAtOnce> rows;
+  std::array<const SoftmaxProblem*, kPartsAtOnce> problems;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    rows[p].emplace(team, in, parts[p], outputs, statistics);
+    if (output == Output::kAdd) rows[p]->load();
+    problems[p] = &rows[p]->problem();
   }
-  out.put_back(Output::kOverwrite);
-  log_sum_exp.put_back(Output::kOverwrite);
-  if (statistics.empty() || rows.queries.is_slice()) return;
-  for (Index i = 0; i < rows.queries.count; ++i) {
-    statistics.col(rows.queries.at(i)) = columns.col(i);
-  }
+  softmax_forward_each(team, {problems.data(), parts.size()}, scale, output);
+  for (std::size_t p = 0; p < parts.size(); ++p) rows[p]->put_back(statistics);
 }
 
 void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
@@ -194,7 +220,7 @@ void clear_softmax(HeadOutputs outputs, View statistics) {
 SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
                                             const PartExtras& extras) {
   return softmax_forward_scratch(rows.extents(), head_dim, workers) +
-         copied_bytes(rows, 2, head_dim, extras);
+         extras.parts * copied_bytes(rows, 2, head_dim, extras);
 }
 
 SoftmaxScratch softmax_part_backward_scratch(const PartRows& rows, Index head_dim,

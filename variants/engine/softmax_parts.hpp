@@ -58,11 +58,23 @@ struct PartRows {
   Extents extents() const { return {queries.count, keys.count}; }
 };
 
-/// As softmax_forward (kOverwrite) and softmax_forward_add (kAdd) of these rows. statistics
-/// [2, query_len] may be empty with kOverwrite only.
-void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
-                          const TileMask& mask, HeadOutputs outputs, View statistics,
-                          Output output);
+struct SoftmaxPart {
+  PartRows rows;
+  const TileMask* mask;
+};
+
+/// As softmax_forward_each of these rows, at most kPartsAtOnce parts. statistics [2, query_len] may
+/// be empty with kOverwrite only.
+constexpr Index kPartsAtOnce = 8;
+void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
+                           std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
+                           Output output);
+inline void softmax_part_forward(const Team& team, const HeadInputs& in, float scale,
+                                 const PartRows& rows, const TileMask& mask, HeadOutputs outputs,
+                                 View statistics, Output output) {
+  const SoftmaxPart part{rows, &mask};
+  softmax_parts_forward(team, in, scale, {&part, 1}, outputs, statistics, output);
+}
 
 /// As softmax_backward (kOverwrite) and softmax_backward_add (kAdd) of these rows.
 void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
@@ -77,6 +89,7 @@ void clear_softmax(HeadOutputs outputs, View statistics);
 struct PartExtras {
   bool statistics = true;    // forward may do without
   bool log_sum_exp = false;  // and its gradient
+  Index parts = 1;           // that go forward at once, none larger
 };
 SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
                                             const PartExtras& extras = {});

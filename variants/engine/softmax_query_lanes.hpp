@@ -105,7 +105,7 @@ class QueryLanes {
     }
   }
 
-  void finish(const HeadOutputs& outputs, View& statistics) const {
+  void finish(const HeadOutputs& outputs, View statistics) const {
     const Index first = queries_.begin, count = queries_.size();
     alignas(kAlignment) float inverse[kLanes], log2_sum[kLanes], log_sum_exp[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {

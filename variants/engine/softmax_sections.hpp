@@ -43,6 +43,11 @@ class Sections {
     }
   }
 
+  /// Whether all rows are seen by all of `lanes`.
+  bool are_whole(Range lanes) const {
+    return count_ == 1 && sections_[0].lanes(lanes).size() == lanes.size();
+  }
+
   const Section* begin() const { return sections_.data(); }
   const Section* end() const { return sections_.data() + count_; }
 

@@ -47,8 +47,18 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
-    clear_out();
+    has_out_ = false;
     pack_lanes<kLanes>(query, queries, scale * std::numbers::log2e_v<float>, query_);
+  }
+
+  void resume(const ConstView& out, const ConstView& statistics) {
+    QueryLanes::resume(out, statistics);
+    has_out_ = true;
+  }
+
+  void finish(const HeadOutputs& outputs, View statistics) const {
+    if (!has_out_) clear_out();
+    QueryLanes::finish(outputs, statistics);
   }
 
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
@@ -79,6 +89,9 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   template <class Weft>
   Weft add(const BlockSum& block, Weft weft) const {
     rescale(block.move);
+    const bool first = !has_out_ && block.sections.are_whole(queries_);
+    if (!has_out_ && !first) clear_out();
+    has_out_ = true;
     const float* p = block.p;
     for (const Section& section : block.sections) {
       const Index count = section.rows.size();
@@ -86,7 +99,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
           block.value.data + (section.rows.begin - block.begin) * block.value.stride;
       with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
         constexpr int kRows = kRowsFor<Vectors>;
-        const Product<Vectors> product{{value, block.value.stride}, p, count, section.first};
+        const Product<Vectors> product{{value, block.value.stride}, p, count, section.first, first};
         if (head_dim_ % kRows == 0) {
           weft = add<kRows>(product, weft);
         } else {
@@ -104,7 +117,8 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     ColumnOperand value;
     const float* p;  // [count][Vectors]
     Index count;
-    int first;  // of the group's vectors
+    int first;        // of the group's vectors
+    bool overwrites;  // out, which holds nothing yet
 
     static constexpr Index kStride = Vectors * simd::kWidth;
   };
@@ -138,6 +152,12 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     Tile tile;
     tile.clear();
     tile.multiply_add(rows, product.p, product.kStride, product.count, weft);
+    if (product.overwrites) {
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+        simd::store(place_of_row(r) + c * simd::kWidth, tile.at[r][c]);
+      });
+      return;
+    }
     tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
       float* const place = place_of_row(r) + c * simd::kWidth;
       simd::store(place, simd::load(place) + tile.at[r][c]);
@@ -170,15 +190,15 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     }
   }
 
-  float* query_ = nullptr;  // [head_dim][kLanes]
+  float* query_ = nullptr;        // [head_dim][kLanes]
+  mutable bool has_out_ = false;  // until then out_ and sum_ count as zero
 };
 
 /// Blocks of keys on their way into groups: the exponentials of one are woven into the product with
 /// values of the one before.
 class VectorPipeline {
  public:
-  VectorPipeline(Workspace& workspace, Index head_dim, const TileMask& mask)
-      : mask_(mask), head_dim_(head_dim) {
+  VectorPipeline(Workspace& workspace, Index head_dim) : head_dim_(head_dim) {
     keys_ = workspace.take<float>(floats(head_dim)).data();
     for (float*& space : value_spaces_) space = workspace.take<float>(floats(head_dim)).data();
     for (float*& space : score_spaces_) space = workspace.take<float>(kScores).data();
@@ -196,7 +216,10 @@ class VectorPipeline {
     value_ = contiguous_rows(in.value, block.begin, block.size(), value_spaces_[0]);
   }
 
-  void attend(const VectorGroup& group, Range keys, Cover cover) {
+  /// Whether something waits to be added to the group.
+  bool holds(const VectorGroup& group) const { return pending_->group == &group; }
+
+  void attend(const VectorGroup& group, const TileMask& mask, Range keys, Cover cover) {
     std::swap(score_spaces_[0], score_spaces_[1]);
     VectorGroup::BlockSum& next = *next_;
     next.group = &group;
@@ -204,11 +227,11 @@ class VectorPipeline {
     next.begin = block_.begin;
     next.p = score_spaces_[0];
     next.sections.set(keys, group.queries(), cover,
-                      [&](Range some) { return mask_.queries_of(some, group.queries()); });
+                      [&](Range some) { return mask.queries_of(some, group.queries()); });
     float* end = score_spaces_[0];
     Lanes<VectorGroup::kVectors> maxima = VectorGroup::least<VectorGroup::kVectors>();
     for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
-      const auto raised = score<Vectors>(group, section, scores, cover);
+      const auto raised = score<Vectors>(group, mask, section, scores, cover);
       for (int c = 0; c < Vectors; ++c) {
         Vec& largest = maxima.at[section.first + c];
         largest = simd::maximum(largest, raised.at[c]);
@@ -251,13 +274,13 @@ class VectorPipeline {
   }
 
   template <int Vectors>
-  Lanes<Vectors> score(const VectorGroup& group, const Section& section, float* scores,
-                       Cover cover) const {
+  Lanes<Vectors> score(const VectorGroup& group, const TileMask& mask, const Section& section,
+                       float* scores, Cover cover) const {
     const Range keys = section.rows, queries = section.lanes(group.queries());
     const Rows key{key_.data + (keys.begin - block_.begin) * key_.stride, key_.stride};
     const auto maxima = group.score<Vectors>(section.first, key, keys.size(), scores);
-    if (cover == Cover::kAll || mask_.cover(queries, keys) == Cover::kAll) return maxima;
-    mask_.hide(queries, keys, {scores, 1, Vectors * simd::kWidth});
+    if (cover == Cover::kAll || mask.cover(queries, keys) == Cover::kAll) return maxima;
+    mask.hide(queries, keys, {scores, 1, Vectors * simd::kWidth});
     return VectorGroup::maxima_of<Vectors>(scores, keys.size());
   }
 
@@ -265,7 +288,6 @@ class VectorPipeline {
     return VectorGroup::kKeyBlock * round_up(head_dim, kTileRows);
   }
 
-  const TileMask& mask_;
   Index head_dim_;
   Range block_{};
   Rows key_{}, value_{};

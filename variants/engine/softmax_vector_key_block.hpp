@@ -24,25 +24,36 @@ using simd::Vec;
 constexpr Index kPanels = kKeyBlock / kTileLanes;
 constexpr Index kQueryStep = Sections::kUnit;  // queries whose d_query is made together
 
-/// to [count, columns] += rows [count, depth] b [depth, columns]. Rows are read in whole tiles.
+/// Where a product goes.
+struct Sums {
+  float* data;  // [count][stride]
+  Index stride, count;
+  Output output;
+};
+
+/// to += rows [count, depth] b [depth, columns], or = that. Rows are read in whole tiles.
 template <int kVectors, int kRows>
-void add_columns(const RowTile& rows, const Rows& b, Index depth, float* to, Index stride,
-                 Index count) {
-  for (Index r = 0; r < count; r += kRows) {
+void add_columns(const RowTile& rows, const Rows& b, Index depth, const Sums& to) {
+  for (Index r = 0; r < to.count; r += kRows) {
     Accumulators<kVectors, kRows> tile;
     tile.clear();
     tile.multiply_add(RowTile{rows.data + r * rows.stride, rows.stride}, b.data, b.stride, depth);
-    tile.add_to(to + r * stride, stride, count - r);
+    float* const place = to.data + r * to.stride;
+    if (to.output == Output::kAdd) {
+      tile.add_to(place, to.stride, to.count - r);
+    } else {
+      tile.store_to(place, to.stride, to.count - r);
+    }
   }
 }
 
 /// The same for any number of vectors of columns; few of them make room for more rows.
-inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index vectors, float* to,
-                        Index stride, Index count) {
+inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index vectors,
+                        const Sums& to) {
   const auto columns = [&]<int kVectors, int kRows>(Index c) {
     const Index column = c * simd::kWidth;
-    add_columns<kVectors, kRows>(rows, {b.data + column, b.stride}, depth, to + column, stride,
-                                 count);
+    add_columns<kVectors, kRows>(rows, {b.data + column, b.stride}, depth,
+                                 {to.data + column, to.stride, to.count, to.output});
   };
   Index c = 0;
   for (; c + kTileVectors <= vectors; c += kTileVectors) {
@@ -69,11 +80,13 @@ class VectorQueryTile {
 
   void start(Range queries, const QueryPart& part) {
     queries_ = queries;
-    part.start(queries);
+    has_d_query_ = part.output == Output::kAdd;
     query_ = contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
     d_out_ = contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
   }
-  void finish(const QueryPart&) const {}
+  void finish(const QueryPart& part) const {
+    if (!has_d_query_) part.start(queries_);
+  }
 
  private:
   friend class VectorKeyBlock;
@@ -84,6 +97,7 @@ class VectorQueryTile {
   Rows query_{}, d_out_{};
   float *p_, *d_s_;                    // [kQueryTile][kKeyBlock]
   float *query_space_, *d_out_space_;  // [kQueryTile][head_dim in whole register tiles]
+  bool has_d_query_ = false;           // until then it counts as zero
 };
 
 class VectorKeyBlock {
@@ -126,17 +140,19 @@ class VectorKeyBlock {
       std::copy_n(row, head_dim_, key_ + j * width_);
       std::fill(key_ + j * width_ + head_dim_, key_ + (j + 1) * width_, 0.0F);
     }
-    std::fill_n(d_key_t_, kKeyBlock * rows_, 0.0F);
-    std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
+    has_gradients_ = false;
   }
 
   /// Adds what the pairs of the tile's queries and this block's keys give.
-  void visit(const VectorQueryTile& tile, const QueryPart& d_query) {
+  void visit(VectorQueryTile& tile, const QueryPart& d_query) {
     const Range queries = tile.queries_;
     if (problem_->mask.keys_of(queries, keys_).empty()) return;
     p_ = tile.p_;
     d_s_ = tile.d_s_;
     const Cover cover = problem_->mask.cover(queries, keys_);
+    overwrites_ = !has_gradients_ && cover == Cover::kAll;
+    if (!overwrites_) need_gradients();
+    has_gradients_ = true;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Range keys = panel_keys(panel);
       Sections sections;
@@ -151,11 +167,12 @@ class VectorKeyBlock {
         });
       }
     }
-    add_queries(queries, cover, d_query);
+    add_queries(tile, cover, d_query);
   }
 
   /// Writes d_key and d_value, or adds to them.
-  void finish() const {
+  void finish() {
+    need_gradients();
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
       const Index count = std::min(kTileLanes, keys_.end - first);
@@ -165,6 +182,13 @@ class VectorKeyBlock {
   }
 
  private:
+  void need_gradients() {
+    if (has_gradients_) return;
+    std::fill_n(d_key_t_, kKeyBlock * rows_, 0.0F);
+    std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
+    has_gradients_ = true;
+  }
+
   void write(const float* from, float factor, const View& to) const {
     // the keys are not needed any more
     write_transposed(from, kTileLanes, factor, problem_->output, key_t_, to);
@@ -202,8 +226,15 @@ class VectorKeyBlock {
   }
 
   /// d_query += d_s key.
-  void add_queries(Range queries, Cover cover, const QueryPart& d_query) const {
-    if (cover == Cover::kAll) return add_query(queries, queries.begin, keys_, d_query);
+  void add_queries(VectorQueryTile& tile, Cover cover, const QueryPart& d_query) const {
+    const Range queries = tile.queries_;
+    const bool first = !tile.has_d_query_;
+    tile.has_d_query_ = true;
+    if (cover == Cover::kAll) {
+      add_query(queries, queries.begin, keys_, d_query, first ? Output::kOverwrite : Output::kAdd);
+      return;
+    }
+    if (first) d_query.start(queries);
     for (Index i = queries.begin; i < queries.end; i += kQueryStep) {
       const Range some{i, std::min(i + kQueryStep, queries.end)};
       Range run{};  // of keys that these see, through panels
@@ -211,20 +242,21 @@ class VectorKeyBlock {
         const Range keys = problem_->mask.keys_of(some, panel_keys(panel));
         if (keys.empty()) continue;
         if (!run.empty() && run.end != keys.begin) {
-          add_query(some, queries.begin, run, d_query);
+          add_query(some, queries.begin, run, d_query, Output::kAdd);
           run = {};
         }
         run = {run.empty() ? keys.begin : run.begin, keys.end};
       }
-      if (!run.empty()) add_query(some, queries.begin, run, d_query);
+      if (!run.empty()) add_query(some, queries.begin, run, d_query, Output::kAdd);
     }
   }
 
-  void add_query(Range queries, Index tile_begin, Range keys, const QueryPart& d_query) const {
+  void add_query(Range queries, Index tile_begin, Range keys, const QueryPart& d_query,
+                 Output output) const {
     const Index j = keys.begin - keys_.begin;
     const float* const d_s = d_s_ + (queries.begin - tile_begin) * kKeyBlock + j;
     add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
-                d_query.row(queries.begin), width_, queries.size());
+                {d_query.row(queries.begin), width_, queries.size(), output});
   }
 
   /// body.operator()<kRows>(i) for the piece's queries, a register tile at a time.
@@ -291,7 +323,11 @@ class VectorKeyBlock {
     const auto add = [&]<int kRows>() {
       for (Index d = 0; d < head_dim_; d += kRows) {
         Accumulators<Vectors, kRows> sum;
-        sum.load(panel + d * kTileLanes, kTileLanes);
+        if (overwrites_) {
+          sum.clear();
+        } else {
+          sum.load(panel + d * kTileLanes, kTileLanes);
+        }
         sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + piece.place(), kKeyBlock,
                          piece.queries.size());
         sum.store(panel + d * kTileLanes, kTileLanes);
@@ -310,6 +346,8 @@ class VectorKeyBlock {
   float* key_;                   // [kKeyBlock][width]
   float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]
   float *p_, *d_s_;              // the tile's
+  bool has_gradients_ = false;   // until then d_key_t_ and d_value_t_ count as zero
+  bool overwrites_ = false;      // they are, and this visit gives all of them
 };
 
 }  // namespace arena::softmax_backward_detail

@@ -10,6 +10,7 @@
 
 #include <limits>
 
+#include "harness/layers/product.hpp"
 #include "variants/attention.hpp"
 #include "variants/engine/tile_mask.hpp"
 
@@ -33,6 +34,20 @@ void softmax_forward(const Team& team, const HeadInputs& in, float scale, const 
 /// same queries, which it merges with that over these.
 void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                          HeadOutputs outputs, View statistics);
+
+/// One of several softmaxes.
+struct SoftmaxProblem {
+  HeadInputs in;
+  const TileMask* mask;
+  HeadOutputs outputs;
+  View statistics;
+};
+
+/// The same as softmax_forward (kOverwrite) or softmax_forward_add (kAdd) of each. The work of one
+/// is in parallel; several, which must have rows of out of their own and as many columns, are done
+/// by the caller one after another, each on the heels of the one before: fast for small ones.
+void softmax_forward_each(const Team& team, std::span<const SoftmaxProblem* const> problems,
+                          float scale, Output output);
 
 /// Overwrites d_in. In parallel over chunks of keys, whose d_query parts are added in order.
 void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,

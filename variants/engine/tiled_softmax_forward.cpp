@@ -20,23 +20,25 @@ auto with_groups(const Body& body) {
   return body.template operator()<VectorGroup>();
 }
 
-void forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-             HeadOutputs outputs, View statistics, Output output) {
-  with_groups([&]<class Group>() {
-    run_forward<Group>(team, in, scale, mask, outputs, statistics, output);
-  });
-}
-
 }  // namespace
+
+void softmax_forward_each(const Team& team, std::span<const SoftmaxProblem* const> problems,
+                          float scale, Output output) {
+  with_groups([&]<class Group>() { run_forward<Group>(team, problems, scale, output); });
+}
 
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics) {
-  forward(team, in, scale, mask, outputs, statistics, Output::kOverwrite);
+  const SoftmaxProblem problem{in, &mask, outputs, statistics};
+  const SoftmaxProblem* const only = &problem;
+  softmax_forward_each(team, {&only, 1}, scale, Output::kOverwrite);
 }
 
 void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                          HeadOutputs outputs, View statistics) {
-  forward(team, in, scale, mask, outputs, statistics, Output::kAdd);
+  const SoftmaxProblem problem{in, &mask, outputs, statistics};
+  const SoftmaxProblem* const only = &problem;
+  softmax_forward_each(team, {&only, 1}, scale, Output::kAdd);
 }
 
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
