@@ -225,7 +225,7 @@ class MatrixPipeline {
       mask.hide(group.queries(), keys, {scores, 1, kLanes});
       maxima = Group::template maxima_of<Group::kVectors>(scores, keys.size());
     }
-    next.move = group.move_reference(maxima);
+    group.move_reference(maxima, next.move);
     if (next.move.any) {
       Group::template shift_scores<Group::kVectors>(next.move, 0, scores, keys.size());
     }

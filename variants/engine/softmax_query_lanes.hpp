@@ -49,8 +49,8 @@ class QueryLanes {
   /// What moves with the references of lanes.
   struct Move {
     bool any = false;
-    Lanes<kVectors> shifts;  // scores minus these
     bool rescales = false;
+    Lanes<kVectors> shifts;   // scores minus these
     Lanes<kVectors> factors;  // what the group has, times these
   };
 
@@ -70,16 +70,16 @@ class QueryLanes {
   }
 
   /// Moves the reference of lanes that have none yet or whose scores exceed it too far.
-  Move move_reference(const Lanes<kVectors>& maxima) const {
+  void move_reference(const Lanes<kVectors>& maxima, Move& move) const {
     const Vec zero(0.0F), one(1.0F), unset(kNoReference), headroom(kHeadroom);
     simd::Mask moves[kVectors];
-    Move move;
+    move.any = move.rescales = false;
     for (int c = 0; c < kVectors; ++c) {
       const auto is_unset = simd::load(reference_ + c * simd::kWidth) == unset;
       moves[c] = maxima.at[c] > simd::select(is_unset, unset, headroom);
       move.any = move.any || simd::any(moves[c]);
     }
-    if (!move.any) return move;
+    if (!move.any) return;
     for (int c = 0; c < kVectors; ++c) {
       float* const place = reference_ + c * simd::kWidth;
       const Vec old = simd::load(place), shift = simd::select(moves[c], maxima.at[c], zero);
@@ -89,7 +89,6 @@ class QueryLanes {
       move.rescales = move.rescales || simd::any(move.factors.at[c] < one);
       move.shifts.at[c] = shift;
     }
-    return move;
   }
 
   /// scores [count][Vectors] move with the references of their lanes, from vector `first` on.

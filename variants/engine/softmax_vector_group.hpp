@@ -67,7 +67,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   Lanes<Vectors> score(int first, const Rows& key, Index count, float* scores) const {
     Lanes<Vectors> maxima = least<Vectors>(), start;
     for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(first + c);
-    const auto rows = [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
+    for_tiles<Vectors>(count, [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
       tile.multiply_add(RowTile{key.data + j * key.stride, key.stride},
@@ -76,11 +76,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
       });
       tile.store(scores + j * Vectors * simd::kWidth, Vectors * simd::kWidth);
-    };
-    constexpr int kRows = kRowsFor<Vectors>;
-    Index j = 0;
-    for (; j + kRows <= count; j += kRows) rows.template operator()<kRows>(j);
-    for (; j < count; j += kTileRows) rows.template operator()<kTileRows>(j);
+    });
     return maxima;
   }
 
@@ -238,7 +234,7 @@ class VectorPipeline {
       }
       end = scores + round_up(section.rows.size(), kTileRows) * Vectors * simd::kWidth;
     });
-    next.move = group.move_reference(maxima);
+    group.move_reference(maxima, next.move);
     if (next.move.any) {
       for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
         VectorGroup::shift_scores<Vectors>(next.move, section.first, scores, section.rows.size());

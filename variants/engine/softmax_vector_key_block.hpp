@@ -259,21 +259,11 @@ class VectorKeyBlock {
                 {d_query.row(queries.begin), width_, queries.size(), output});
   }
 
-  /// body.operator()<kRows>(i) for the piece's queries, a register tile at a time.
-  template <int Vectors, class Body>
-  ARENA_INLINE static void for_tiles(const Piece& piece, const Body& body) {
-    constexpr int kRows = kRowsFor<Vectors>;
-    const Index count = piece.queries.size();
-    Index i = 0;
-    for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
-    for (; i < count; i += kTileRows) body.template operator()<kTileRows>(i);
-  }
-
   /// p_[i][:] = scores in units of log2.
   template <int Vectors>
   void score(const Piece& piece, const Rows& query) {
     const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane;
-    for_tiles<Vectors>(piece, [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+    for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.clear();
       tile.multiply_add(RowTile{query.data + i * query.stride, query.stride}, key_t, kTileLanes,
@@ -286,7 +276,7 @@ class VectorKeyBlock {
   template <int Vectors>
   void differentiate(const Piece& piece, const Rows& d_out) {
     with_backward_pace<Vectors, kRowsFor<Vectors>>(head_dim_, [&]<int kPace>() {
-      for_tiles<Vectors>(piece, [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+      for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
         differentiate_rows<Vectors, kRows, kPace>(piece, d_out, i);
       });
     });
