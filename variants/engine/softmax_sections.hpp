@@ -22,11 +22,11 @@ struct Section {
   }
 };
 
-/// At most kMostRows rows in sections, ascending.
+/// The sections of a tile of at most kMost rows, ascending.
 class Sections {
  public:
+  static constexpr Index kMost = 128;
   static constexpr Index kUnit = kMostRows;  // rows that are not told apart
-  static constexpr Index kMostUnits = 128 / kUnit;
 
   /// lanes_of(rows) is a range of `lanes` outside which none sees any of these rows.
   template <class LanesOf>
@@ -66,7 +66,7 @@ class Sections {
     sections_[count_++] = {rows, first, vectors};
   }
 
-  std::array<Section, kMostUnits> sections_;
+  std::array<Section, kMost / kUnit> sections_;
   std::size_t count_ = 0;
 };
 

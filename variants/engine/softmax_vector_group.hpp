@@ -25,7 +25,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   using Session = std::monostate;               // of a worker
   static constexpr Index kKeyStep = kTileRows;  // within a block a group sees whole steps of keys
   static constexpr Index kTiles = 4, kOneTile = 0;
-  static constexpr Index kKeyBlock = 128 / kTileRows * kTileRows;
+  static constexpr Index kKeyBlock = Sections::kMost;
 
   /// What a block of keys adds to a group.
   struct BlockSum {
@@ -64,14 +64,16 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
   /// of each lane.
   template <int Vectors>
-  Lanes<Vectors> score(int first, const Rows& key, Index count, float* scores) const {
+  Lanes<Vectors> score(int first, Rows key, Index count, float* scores) const {
     Lanes<Vectors> maxima = least<Vectors>(), start;
     for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(first + c);
+    // copies, which the stores of a tile cannot change
+    const float* const query = query_ + first * simd::kWidth;
+    const Index head_dim = head_dim_;
     for_tiles<Vectors>(count, [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
-      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride},
-                        query_ + first * simd::kWidth, kLanes, head_dim_);
+      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim);
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
       });
