@@ -94,21 +94,10 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
-    has_out_ = false;
     factor_ = scale * std::numbers::log2e_v<float>;
     matrix_unit::pack_right_transposed<kParts>(
         matrix_unit::rows_of(query, queries.begin, queries.size()), kScaledQuery ? factor_ : 1,
         query_);
-  }
-
-  void resume(const ConstView& out, const ConstView& statistics) {
-    Base::resume(out, statistics);
-    has_out_ = true;
-  }
-
-  void finish(const HeadOutputs& outputs, View statistics) const {
-    if (!has_out_) clear_out();
-    Base::finish(outputs, statistics);
   }
 
   /// scores[j][:] = <key_j, query> - reference, in whole blocks of keys; returns the largest of
@@ -172,9 +161,8 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
 
   static Index query_panels(Index head_dim) { return matrix_unit::blocks(head_dim) * kParts; }
 
-  Panel* query_ = nullptr;        // right operand [chunk of head_dim][part]
-  float factor_ = 1;              // scale in units of log2
-  mutable bool has_out_ = false;  // until then out_ counts as zero
+  Panel* query_ = nullptr;  // right operand [chunk of head_dim][part]
+  float factor_ = 1;        // scale in units of log2
 };
 
 /// Blocks of keys on their way into groups: while the matrix unit makes the scores of one and the

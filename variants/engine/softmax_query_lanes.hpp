@@ -105,6 +105,7 @@ class QueryLanes {
   }
 
   void finish(const HeadOutputs& outputs, View statistics) const {
+    if (!has_out_) clear_out();
     const Index first = queries_.begin, count = queries_.size();
     alignas(kAlignment) float inverse[kLanes], log2_sum[kLanes], log_sum_exp[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
@@ -142,6 +143,7 @@ class QueryLanes {
 
   void start_lanes(Range queries) {
     queries_ = queries;
+    has_out_ = false;
     std::fill_n(reference_, kLanes, kNoReference);
     std::fill_n(sum_, kLanes, 0.0F);
   }
@@ -154,6 +156,7 @@ class QueryLanes {
     std::copy_n(statistics.data() + first, count, reference_);
     std::copy_n(statistics.data() + statistics.outerStride() + first, count, log2_sum);
     pack_lanes<kLanes>(out, queries_, 1, out_);
+    has_out_ = true;
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
       const auto is_unset = simd::load(reference_ + lane) == Vec(kNoReference);
       const Vec sum = simd::select(is_unset, Vec(0.0F), simd::exp2(simd::load(log2_sum + lane)));
@@ -204,6 +207,8 @@ class QueryLanes {
   float* out_ = nullptr;        // [head_dim in whole tiles][kLanes]
   float* reference_ = nullptr;  // [kLanes]; kNoReference until the row has seen a key
   float* sum_ = nullptr;        // [kLanes]
+  /// Until then out_ counts as zero: the first product writes it.
+  mutable bool has_out_ = false;
 };
 
 }  // namespace arena::softmax_forward_detail

@@ -47,18 +47,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
-    has_out_ = false;
     pack_lanes<kLanes>(query, queries, scale * std::numbers::log2e_v<float>, query_);
-  }
-
-  void resume(const ConstView& out, const ConstView& statistics) {
-    QueryLanes::resume(out, statistics);
-    has_out_ = true;
-  }
-
-  void finish(const HeadOutputs& outputs, View statistics) const {
-    if (!has_out_) clear_out();
-    QueryLanes::finish(outputs, statistics);
   }
 
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
@@ -188,8 +177,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     }
   }
 
-  float* query_ = nullptr;        // [head_dim][kLanes]
-  mutable bool has_out_ = false;  // until then out_ and sum_ count as zero
+  float* query_ = nullptr;  // [head_dim][kLanes]
 };
 
 /// Blocks of keys on their way into groups: the exponentials of one are woven into the product with
