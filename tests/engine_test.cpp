@@ -284,8 +284,8 @@ TEST(TiledSoftmax, SeveralAreWhatEachIsAlone) {
     std::vector<const SoftmaxProblem*> list;
     for (std::size_t p = 0; p < all.size(); ++p) {
       const SoftmaxProblem alone = want[p].problem(inputs[p], masks[p]);
-      const auto run = output == Output::kAdd ? softmax_forward_add : softmax_forward;
-      run(workers.team(), alone.in, 0.3F, masks[p], alone.outputs, alone.statistics);
+      const SoftmaxProblem* const only = &alone;
+      softmax_forward_each(workers.team(), {&only, 1}, 0.3F, output);
       list.push_back(&problems[p]);
     }
     softmax_forward_each(workers.team(), list, 0.3F, output);

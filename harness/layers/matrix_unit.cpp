@@ -79,10 +79,10 @@ ARENA_INLINE void pack_block(const PairOf& pair_of, Panel* to) {
   for (Index tile = 0; tile < 2; ++tile) {
     if constexpr (kTurn) {
       Vec low[kTile], high[kTile];
-      for (Index r = 0; r < kTile; ++r) low[r] = pair_of(tile * kTile + r).low;
-      simd::transpose(low);
-      for (Index r = 0; r < kTile; ++r) high[r] = pair_of(tile * kTile + r).high;
-      simd::transpose(high);
+      simd::transpose([&](Index r) ARENA_INLINE_LAMBDA { return pair_of(tile * kTile + r).low; },
+                      [&](Index r, Vec x) ARENA_INLINE_LAMBDA { low[r] = x; });
+      simd::transpose([&](Index r) ARENA_INLINE_LAMBDA { return pair_of(tile * kTile + r).high; },
+                      [&](Index r, Vec x) ARENA_INLINE_LAMBDA { high[r] = x; });
       for (Index r = 0; r < kTile; ++r) store_parts<kParts>(low[r], high[r], to, tile, r);
     } else {
       for (Index r = 0; r < kTile; ++r) {

@@ -164,15 +164,13 @@ struct Rows {
   Index stride;
 };
 
-/// `count` rows of `from` starting at `first`, readable in whole tiles either way: as they lie
-/// where their width and number are multiples of kTileRows and they stand close together, else
-/// copied into `space`, filled up with zeros in width and with the last row in number. The rows
-/// after them, which are likely wanted next, are fetched into the second-level cache.
+/// `count` rows of `from` starting at `first`, readable in whole tiles of columns: as they lie
+/// where their width is a multiple of kTileRows and they stand close together, else copied into
+/// `space`, filled up with zeros in width. The rows after them, which are likely wanted next, are
+/// fetched into the second-level cache.
 inline Rows contiguous_rows(const ConstView& from, Index first, Index count, float* space) {
   const Index cols = from.cols(), width = round_up(cols, kTileRows), stride = from.outerStride();
-  if (width == cols && stride == cols && count % kTileRows == 0) {
-    return {from.data() + first * cols, cols};
-  }
+  if (width == cols && stride == cols) return {from.data() + first * cols, cols};
   const Index last = from.rows() - 1;
   for (Index i = 0; i < count; ++i) {
     const float* const row = from.data() + (first + i) * stride;
@@ -181,53 +179,80 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
     std::copy_n(row, cols, space + i * width);
     std::fill(space + i * width + cols, space + (i + 1) * width, 0.0F);
   }
-  for (Index i = count; i < round_up(count, kTileRows); ++i) {
-    std::copy_n(space + (count - 1) * width, width, space + i * width);
-  }
   return {space, width};
 }
-
-/// to[c][r] = factor_of(c) * from[r][c] for r < rows, c < cols; strides in floats from row to row.
-template <class FactorOf>
-void copy_transposed_by(const FactorOf& factor_of, const float* from, Index from_stride, Index rows,
-                        Index cols, float* to, Index to_stride) {
-  constexpr Index kWidth = simd::kWidth;
-  for (Index r = 0; r < rows; r += kWidth) {
-    const Index height = std::min(kWidth, rows - r);
-    for (Index c = 0; c < cols; c += kWidth) {
-      const Index width = std::min(kWidth, cols - c);
-      const float* const corner = from + r * from_stride + c;
-      float* const place = to + c * to_stride + r;
-      simd::Vec block[kWidth];
-      if (height == kWidth && width == kWidth) {
-        for (Index i = 0; i < kWidth; ++i) block[i] = simd::load(corner + i * from_stride);
-        simd::transpose(block);
-        for (Index j = 0; j < kWidth; ++j) {
-          simd::store(place + j * to_stride, simd::Vec(factor_of(c + j)) * block[j]);
-        }
-        continue;
-      }
-      for (Index i = 0; i < kWidth; ++i) {
-        block[i] = i < height ? simd::load_part(corner + i * from_stride, width) : simd::Vec(0.0F);
-      }
-      simd::transpose(block);
-      for (Index j = 0; j < width; ++j) {
-        simd::store_part(place + j * to_stride, simd::Vec(factor_of(c + j)) * block[j], height);
-      }
-    }
+/// The same, readable in whole tiles of rows too: filled up with the last row in number.
+inline Rows whole_tiles_of_rows(const ConstView& from, Index first, Index count, float* space) {
+  const Rows rows = contiguous_rows(from, first, count, space);
+  if (count % kTileRows == 0) return rows;
+  if (rows.data != space) std::copy_n(rows.data, count * rows.stride, space);
+  for (Index i = count; i < round_up(count, kTileRows); ++i) {
+    std::copy_n(space + (count - 1) * rows.stride, rows.stride, space + i * rows.stride);
   }
+  return {space, rows.stride};
+}
+
+/// write(c, &to[c][r], x, n) with x = from[r .. r + n][c] and zeros in the other lanes, for whole
+/// vectors of the rows r < rows (the last may be shorter) and c < cols; strides in floats from row
+/// to row. Along the rows of the matrix whose rows lie further apart.
+template <class Write>
+void for_transposed(const float* from, Index from_stride, Index rows, Index cols, float* to,
+                    Index to_stride, Write write) {
+  constexpr Index kWidth = simd::kWidth;
+  const auto tile = [&](Index r, Index c) ARENA_INLINE_LAMBDA {
+    const Index height = std::min(kWidth, rows - r), width = std::min(kWidth, cols - c);
+    const float* corner = from + r * from_stride + c;
+    float* place = to + c * to_stride + r;
+    // else gcc 12 carries a pointer or multiple for each row from tile to tile, most in memory
+    asm("" : "+r"(corner), "+r"(place), "+r"(from_stride), "+r"(to_stride));
+    const auto write_row = [&](Index j, simd::Vec x, Index count) ARENA_INLINE_LAMBDA {
+      write(c + j, place + j * to_stride, x, count);
+    };
+    if (height == kWidth && width == kWidth) {
+      simd::transpose([&](Index i)
+                          ARENA_INLINE_LAMBDA { return simd::load_once(corner + i * from_stride); },
+                      [&](Index j, simd::Vec x) ARENA_INLINE_LAMBDA { write_row(j, x, kWidth); });
+      return;
+    }
+    simd::transpose(
+        [&](Index i) ARENA_INLINE_LAMBDA {
+          return i < height ? simd::load_part(corner + i * from_stride, width) : simd::Vec(0.0F);
+        },
+        [&](Index j, simd::Vec x) ARENA_INLINE_LAMBDA {
+          if (j < width) write_row(j, x, height);
+        });
+  };
+  const bool along_from = from_stride > to_stride;
+  const Index outer = along_from ? rows : cols, inner = along_from ? cols : rows;
+  for (Index i = 0; i < outer; i += kWidth) {
+    for (Index j = 0; j < inner; j += kWidth) tile(along_from ? i : j, along_from ? j : i);
+  }
+}
+/// to[c][r] = factor_of(c) * from[r][c].
+template <class FactorOf>
+void copy_transposed_by(FactorOf factor_of, const float* from, Index from_stride, Index rows,
+                        Index cols, float* to, Index to_stride) {
+  for_transposed(from, from_stride, rows, cols, to, to_stride,
+                 [=](Index c, float* place, simd::Vec x, Index count) ARENA_INLINE_LAMBDA {
+                   simd::store_part(place, simd::Vec(factor_of(c)) * x, count);
+                 });
 }
 inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,
                             float factor, float* to, Index to_stride) {
-  copy_transposed_by([&](Index) { return factor; }, from, from_stride, rows, cols, to, to_stride);
+  copy_transposed_by([=](Index) { return factor; }, from, from_stride, rows, cols, to, to_stride);
 }
 
 /// out[d * kTileLanes + i] = scale * from(first + i, d), zero for i in [count, kTileLanes).
 inline void pack_transposed(const ConstView& from, Index first, Index count, float scale,
                             float* out) {
-  if (count < kTileLanes) std::fill_n(out, from.cols() * kTileLanes, 0.0F);
-  copy_transposed(from.data() + first * from.outerStride(), from.outerStride(), count, from.cols(),
-                  scale, out, kTileLanes);
+  const Index filled = round_up(count, simd::kWidth);
+  for (Index d = 0; filled < kTileLanes && d < from.cols(); ++d) {
+    std::fill(out + d * kTileLanes + filled, out + (d + 1) * kTileLanes, 0.0F);
+  }
+  for_transposed(from.data() + first * from.outerStride(), from.outerStride(), count, from.cols(),
+                 out, kTileLanes, [=](Index, float* place, simd::Vec x, Index) ARENA_INLINE_LAMBDA {
+                   simd::store(place, simd::Vec(scale) * x);
+                 });
 }
 
 }  // namespace arena

@@ -74,12 +74,14 @@ inline bool any(Mask mask) {
 }
 
 /// load_part: the first `count` <= kWidth floats at `from`, zero in the other lanes, nothing else
-/// read. store_part: writes them only.
+/// read. store_part: writes them only. A count known to be kWidth costs nothing.
 #if defined(__AVX512F__)
 inline Vec load_part(const float* from, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return load(from);
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1), from);
 }
 inline void store_part(float* to, Vec x, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return store(to, x);
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), x);
 }
 #elif defined(__AVX__)
@@ -88,18 +90,22 @@ inline __m256i first_lanes(Index count) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMasks + kWidth - count));
 }
 inline Vec load_part(const float* from, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return load(from);
   return _mm256_maskload_ps(from, first_lanes(count));
 }
 inline void store_part(float* to, Vec x, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return store(to, x);
   _mm256_maskstore_ps(to, first_lanes(count), x);
 }
 #else
 inline Vec load_part(const float* from, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return load(from);
   alignas(64) float lanes[kWidth] = {};
   for (Index i = 0; i < count; ++i) lanes[i] = from[i];
   return load(lanes);
 }
 inline void store_part(float* to, Vec x, Index count) {
+  if (__builtin_constant_p(count) && count == kWidth) return store(to, x);
   alignas(64) float lanes[kWidth];
   store(lanes, x);
   for (Index i = 0; i < count; ++i) to[i] = lanes[i];
@@ -212,40 +218,48 @@ inline Vec exp2(Vec x) {
 namespace detail {
 
 using Raw = float __attribute__((vector_size(kWidth * sizeof(float))));
-constexpr int kLanes = static_cast<int>(kWidth);
+constexpr int kLanes = static_cast<int>(kWidth), kFours = kLanes / 4;
+struct Pair {
+  Raw first, second;
+};
 
-/// Exchanges every second block of kHalf lanes of `first` with the block before it in `second`.
-/// Lanes from kLanes on are those of `second`.
-template <int kHalf, int... kLane>
-[[gnu::always_inline]] inline void exchange_blocks(Raw& first, Raw& second,
-                                                   std::integer_sequence<int, kLane...>) {
-  const Raw a = first, b = second;
-  first = __builtin_shufflevector(a, b, ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf : kLane)...);
-  second =
-      __builtin_shufflevector(a, b, ((kLane & kHalf) != 0 ? kLanes + kLane : kLane + kHalf)...);
+template <class From, int... kLane>
+[[gnu::always_inline]] inline Raw pick(Raw a, Raw b, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(a, b, From::lane(kLane)...);
+}
+template <template <int> class From>
+[[gnu::always_inline]] inline Pair pick_both(Raw a, Raw b) {
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>{};
+  return {pick<From<0>>(a, b, kAll), pick<From<1>>(a, b, kAll)};
 }
 
-/// Exchanges the off-diagonal blocks of kHalf lanes between row pairs kHalf apart.
-template <int kHalf, int... kLane>
-[[gnu::always_inline]] inline void exchange(Raw (&rows)[kWidth],
-                                            std::integer_sequence<int, kLane...> lanes) {
-  for (int i = 0; i < kLanes; ++i) {
-    if ((i & kHalf) == 0) exchange_blocks<kHalf>(rows[i], rows[i + kHalf], lanes);
+/// Of each four lanes of a and b: a0 b0 a1 b1, and a2 b2 a3 b3. Lanes from kLanes on are b's.
+template <int kSecond>
+struct Ones {
+  static constexpr int lane(int to) {
+    return to / 4 * 4 + 2 * kSecond + to % 4 / 2 + (to % 2 == 0 ? 0 : kLanes);
   }
-  if constexpr (kHalf > 1) exchange<kHalf / 2>(rows, lanes);
-}
+};
+/// a0 a1 b0 b1, and a2 a3 b2 b3.
+template <int kSecond>
+struct Twos {
+  static constexpr int lane(int to) {
+    return to / 4 * 4 + 2 * kSecond + to % 2 + (to % 4 < 2 ? 0 : kLanes);
+  }
+};
+/// Every second four lanes of a and then b, and the others.
+template <int kSecond>
+struct Fours {
+  static constexpr int lane(int to) { return (2 * (to / 4) + kSecond) * 4 + to % 4; }
+};
 
-/// Of rows first, first + kStep, ...: kStep lanes each, whose sum is that of the row.
-template <int kStep, class Row>
-[[gnu::always_inline]] inline Vec folded_rows(const Row& row, Index first) {
-  if constexpr (kStep == kLanes) {
-    return row(first);
-  } else {
-    Raw even = std::bit_cast<Raw>(folded_rows<2 * kStep>(row, first));
-    Raw odd = std::bit_cast<Raw>(folded_rows<2 * kStep>(row, first + kStep));
-    exchange_blocks<kStep>(even, odd, std::make_integer_sequence<int, kLanes>{});
-    return std::bit_cast<Vec>(even) + std::bit_cast<Vec>(odd);
-  }
+/// Lane 4 k + i is the sum of the lanes 4 k .. 4 k + 3 of row(first + i).
+template <class Row>
+[[gnu::always_inline]] inline Raw sums_of_fours(const Row& row, Index first) {
+  const auto at = [&](Index i) { return std::bit_cast<Raw>(row(first + i)); };
+  const Pair a = pick_both<Ones>(at(0), at(1)), b = pick_both<Ones>(at(2), at(3));
+  const Pair both = pick_both<Twos>(a.first + a.second, b.first + b.second);
+  return both.first + both.second;
 }
 
 }  // namespace detail
@@ -253,15 +267,42 @@ template <int kStep, class Row>
 /// Lane i is the sum of all lanes of row(i), for i below kWidth.
 template <class Row>
 [[gnu::always_inline]] inline Vec row_sums(const Row& row) {
-  return detail::folded_rows<1>(row, 0);
+  detail::Raw sums[detail::kFours];
+  for (int g = 0; g < detail::kFours; ++g) sums[g] = detail::sums_of_fours(row, 4 * g);
+  for (int count = detail::kFours / 2; count > 0; count /= 2) {
+    for (int i = 0; i < count; ++i) {
+      const detail::Pair both = detail::pick_both<detail::Fours>(sums[2 * i], sums[2 * i + 1]);
+      sums[i] = both.first + both.second;
+    }
+  }
+  return std::bit_cast<Vec>(sums[0]);
 }
 
-/// rows[i] lane j <-> rows[j] lane i.
-[[gnu::always_inline]] inline void transpose(Vec (&rows)[kWidth]) {
-  detail::Raw raw[kWidth];
-  for (int i = 0; i < static_cast<int>(kWidth); ++i) raw[i] = std::bit_cast<detail::Raw>(rows[i]);
-  detail::exchange<detail::kLanes / 2>(raw, std::make_integer_sequence<int, detail::kLanes>{});
-  for (int i = 0; i < static_cast<int>(kWidth); ++i) rows[i] = std::bit_cast<Vec>(raw[i]);
+/// write(j, lane j of all rows row(i)) for i and j below kWidth. By shuffles within four lanes
+/// first: half the time of those across all, and four rows are done before the next are loaded.
+template <class Row, class Write>
+[[gnu::always_inline]] inline void transpose(const Row& row, const Write& write) {
+  using detail::kFours;
+  detail::Raw raw[4][kFours];  // [i][g] lane 4 k + r: lane 4 k + i of row 4 g + r
+  for (int g = 0; g < kFours; ++g) {
+    const auto at = [&](int r) { return std::bit_cast<detail::Raw>(row(4 * g + r)); };
+    const auto a = detail::pick_both<detail::Ones>(at(0), at(1));
+    const auto b = detail::pick_both<detail::Ones>(at(2), at(3));
+    const auto low = detail::pick_both<detail::Twos>(a.first, b.first);
+    const auto high = detail::pick_both<detail::Twos>(a.second, b.second);
+    raw[0][g] = low.first, raw[1][g] = low.second, raw[2][g] = high.first, raw[3][g] = high.second;
+  }
+  for (int i = 0; i < 4; ++i) {
+    for (int step = 1; step < kFours; step *= 2) {
+      detail::Raw next[kFours];
+      for (int g = 0; g < kFours / 2; ++g) {
+        const auto both = detail::pick_both<detail::Fours>(raw[i][2 * g], raw[i][2 * g + 1]);
+        next[g] = both.first, next[g + kFours / 2] = both.second;
+      }
+      for (int g = 0; g < kFours; ++g) raw[i][g] = next[g];
+    }
+    for (int g = 0; g < kFours; ++g) write(4 * g + i, std::bit_cast<Vec>(raw[i][g]));
+  }
 }
 
 }  // namespace arena::simd

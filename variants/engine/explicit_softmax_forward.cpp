@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "harness/layers/micro_kernel.hpp"
 #include "harness/layers/rows.hpp"
 #include "variants/engine/explicit_softmax_tile.hpp"
 
@@ -17,11 +18,9 @@ constexpr float kHeadroom = 8;
 /// In lane r what `combine` makes of all lanes of row_vector(r); `unused` for r >= rows.
 template <class RowVector, class Combine>
 Vec across_lanes(Index rows, Vec unused, const RowVector& row_vector, const Combine& combine) {
-  Vec lanes[simd::kWidth];
-  for (Index r = 0; r < simd::kWidth; ++r) lanes[r] = r < rows ? row_vector(r) : unused;
-  simd::transpose(lanes);
-  Vec result = lanes[0];
-  for (Index r = 1; r < simd::kWidth; ++r) result = combine(result, lanes[r]);
+  Vec result = unused;
+  simd::transpose([&](Index r) ARENA_INLINE_LAMBDA { return r < rows ? row_vector(r) : unused; },
+                  [&](Index, Vec lanes) ARENA_INLINE_LAMBDA { result = combine(result, lanes); });
   return result;
 }
 

@@ -26,15 +26,6 @@ void copy_rows(const ConstView& from, const float* factors, float* to, Index str
   }
 }
 
-/// In lane i the sum of the lanes of rows[i].
-Vec lane_sums(Vec (&rows)[kWidth]) {
-  simd::transpose(rows);
-  for (Index half = kWidth / 2; half > 0; half /= 2) {
-    for (Index i = 0; i < half; ++i) rows[i] = rows[i] + rows[i + half];
-  }
-  return rows[0];
-}
-
 /// In lane i the dot product of rows a(i) and b(i), by whole vectors below `end`.
 template <class A, class B>
 Vec block_dots(const A& a, const B& b, Index end) {
@@ -45,7 +36,7 @@ Vec block_dots(const A& a, const B& b, Index end) {
       partial[i] = simd::load(a(i) + d) * simd::load(b(i) + d) + partial[i];
     }
   }
-  return lane_sums(partial);
+  return simd::row_sums([&](Index i) { return partial[i]; });
 }
 
 /// In lane i the sum of the first `end` of row i; whole vectors.
@@ -57,7 +48,7 @@ Vec block_sums(const float* rows, Index stride, Index end) {
       partial[i] = partial[i] + simd::load(rows + i * stride + c);
     }
   }
-  return lane_sums(partial);
+  return simd::row_sums([&](Index i) { return partial[i]; });
 }
 
 /// 2^(exponent - other), where minus infinity less itself counts as 0.

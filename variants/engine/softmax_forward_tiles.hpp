@@ -98,12 +98,12 @@ class QueryTiles {
     finish(slot);
     slot.problem = problem_;
     slot.group.start(problem_->in.query, queries, scale_);
-    if (output_ == Output::kAdd) slot.group.resume(problem_->outputs.out, problem_->statistics);
+    if (output_ == Output::kAdd) slot.group.resume(problem_->statistics);
   }
 
-  static void finish(Slot& slot) {
+  void finish(Slot& slot) const {
     if (!slot.problem) return;
-    slot.group.finish(slot.problem->outputs, slot.problem->statistics);
+    slot.group.finish(slot.problem->outputs, slot.problem->statistics, output_);
     slot.problem = nullptr;
   }
 

@@ -241,8 +241,7 @@ inline void MatrixQueryTile::finish(const QueryPart& part) {
   MatrixKeyBlock::advance(*this, {});
   if (!has_d_query_) return part.start(queries_);
   const Index head_dim = problem_.in.query.cols();
-  auto* const space = reinterpret_cast<float*>(query_t_);  // not needed any more
-  write_transposed(d_query_t_, kQueryTile, 1, part.output, space,
+  write_transposed(d_query_t_, kQueryTile, 1, part.output,
                    {part.row(queries_.begin), queries_.size(), head_dim, part.width});
 }
 

@@ -22,20 +22,12 @@ namespace arena::softmax_forward_detail {
 
 using simd::Vec;
 
-constexpr float kHeadroom = 8;  // in units of log2
+constexpr int kHeadroom = 8;  // in units of log2
 
 template <int Vectors>
 struct Lanes {
   Vec at[Vectors];
 };
-
-/// out[d * kLanes + i] = scale * from(first + i, d), zero for i in [count, kLanes).
-template <Index kLanes>
-void pack_lanes(const ConstView& from, Range rows, float scale, float* out) {
-  if (rows.size() < kLanes) std::fill_n(out, from.cols() * kLanes, 0.0F);
-  copy_transposed(from.data() + rows.begin * from.outerStride(), from.outerStride(), rows.size(),
-                  from.cols(), scale, out, kLanes);
-}
 
 /// kRows: of a tile of out^T.
 template <int kVectorsOfGroup, Index kRows>
@@ -69,23 +61,26 @@ class QueryLanes {
     return maxima;
   }
 
-  /// Moves the reference of lanes that have none yet or whose scores exceed it too far.
+  /// Gives lanes that see keys for the first time a reference, zero where their scores lie around
+  /// it, and moves that of lanes whose scores exceed it too far.
   void move_reference(const Lanes<kVectors>& maxima, Move& move) const {
     const Vec zero(0.0F), one(1.0F), unset(kNoReference), headroom(kHeadroom);
-    simd::Mask moves[kVectors];
+    simd::Mask moves[kVectors], starts[kVectors];
     move.any = move.rescales = false;
     for (int c = 0; c < kVectors; ++c) {
-      const auto is_unset = simd::load(reference_ + c * simd::kWidth) == unset;
-      moves[c] = maxima.at[c] > simd::select(is_unset, unset, headroom);
+      float* const place = reference_ + c * simd::kWidth;
+      const Vec old = simd::load(place), largest = maxima.at[c];
+      starts[c] = (old == unset) & (largest > unset);
+      moves[c] = (largest > headroom) | (starts[c] & (largest < zero - headroom));
+      simd::store(place, simd::select(starts[c], zero, old));
       move.any = move.any || simd::any(moves[c]);
     }
     if (!move.any) return;
     for (int c = 0; c < kVectors; ++c) {
       float* const place = reference_ + c * simd::kWidth;
-      const Vec old = simd::load(place), shift = simd::select(moves[c], maxima.at[c], zero);
-      const auto is_unset = old == unset;
-      simd::store(place, simd::select(moves[c], simd::select(is_unset, zero, old) + shift, old));
-      move.factors.at[c] = simd::select(is_unset, one, simd::exp2(zero - shift));
+      const Vec shift = simd::select(moves[c], maxima.at[c], zero);
+      simd::store(place, simd::load(place) + shift);
+      move.factors.at[c] = simd::select(starts[c], one, simd::exp2(zero - shift));
       move.rescales = move.rescales || simd::any(move.factors.at[c] < one);
       move.shifts.at[c] = shift;
     }
@@ -104,16 +99,32 @@ class QueryLanes {
     }
   }
 
-  void finish(const HeadOutputs& outputs, View statistics) const {
-    if (!has_out_) clear_out();
+  /// Goes on from the softmax over other keys that the rows of these statistics hold.
+  void resume(const ConstView& statistics) {
+    std::copy_n(statistics.data() + queries_.begin, queries_.size(), reference_);
+  }
+
+  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
+  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
+    const bool merges = output == Output::kAdd;
+    if (!has_out_) {
+      if (merges) return;
+      clear_out();
+    }
     const Index first = queries_.begin, count = queries_.size();
-    alignas(kAlignment) float inverse[kLanes], log2_sum[kLanes], log_sum_exp[kLanes];
+    alignas(kAlignment) float inverse[kLanes], earlier[kLanes], log2_sum[kLanes],
+        log_sum_exp[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
-      const Vec sum = simd::load(sum_ + lane), zero(0.0F);
-      const auto empty = sum < Vec(0.5F);  // a row with a key has a sum of at least 1
+      const Vec zero(0.0F), reference = simd::load(reference_ + lane);
+      const Vec held = merges ? held_sum(statistics, lane) : zero;
+      const Vec sum = simd::load(sum_ + lane) + held;
+      // that of a row with a key is at least its largest score's
+      const auto empty = sum < Vec(0.5F / (1 << kHeadroom));
       const Vec log2 = simd::select(empty, zero, simd::log2(sum));
-      const Vec log = (simd::load(reference_ + lane) + log2) * Vec(std::numbers::ln2_v<float>);
-      simd::store(inverse + lane, simd::select(empty, zero, Vec(1.0F) / sum));
+      const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
+      const Vec factor = simd::select(empty, zero, Vec(1.0F) / sum);
+      simd::store(inverse + lane, factor);
+      simd::store(earlier + lane, factor * held);
       simd::store(log2_sum + lane, log2);
       simd::store(log_sum_exp + lane,
                   simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
@@ -125,9 +136,19 @@ class QueryLanes {
       std::copy_n(reference_, count, &statistics(0, first));
       std::copy_n(log2_sum, count, &statistics(1, first));
     }
-    View out = outputs.out;
-    copy_transposed_by([&](Index lane) { return inverse[lane]; }, out_, kLanes, head_dim_, count,
-                       out.data() + first * out.outerStride(), out.outerStride());
+    const Index stride = outputs.out.outerStride();
+    float* const out = const_cast<View&>(outputs.out).data() + first * stride;
+    if (!merges) {
+      copy_transposed_by([&](Index lane) { return inverse[lane]; }, out_, kLanes, head_dim_, count,
+                         out, stride);
+      return;
+    }
+    for_transposed(out_, kLanes, head_dim_, count, out, stride,
+                   [&](Index lane, float* place, Vec x, Index number) ARENA_INLINE_LAMBDA {
+                     x = Vec(inverse[lane]) * x +
+                         Vec(earlier[lane]) * simd::load_part(place, number);
+                     simd::store_part(place, x, number);
+                   });
   }
 
  protected:
@@ -148,27 +169,6 @@ class QueryLanes {
     std::fill_n(sum_, kLanes, 0.0F);
   }
 
- public:
-  /// After start: goes on from the softmax over other keys that these rows hold.
-  void resume(const ConstView& out, const ConstView& statistics) {
-    const Index first = queries_.begin, count = queries_.size();
-    alignas(kAlignment) float log2_sum[kLanes] = {};
-    std::copy_n(statistics.data() + first, count, reference_);
-    std::copy_n(statistics.data() + statistics.outerStride() + first, count, log2_sum);
-    pack_lanes<kLanes>(out, queries_, 1, out_);
-    has_out_ = true;
-    for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
-      const auto is_unset = simd::load(reference_ + lane) == Vec(kNoReference);
-      const Vec sum = simd::select(is_unset, Vec(0.0F), simd::exp2(simd::load(log2_sum + lane)));
-      simd::store(sum_ + lane, sum);
-      for (Index d = 0; d < head_dim_; ++d) {
-        float* const place = out_ + d * kLanes + lane;
-        simd::store(place, simd::load(place) * sum);
-      }
-    }
-  }
-
- protected:
   /// maxima, or larger ones among these rows of scores [][Vectors].
   template <int Vectors>
   ARENA_INLINE static void raise(Lanes<Vectors>& maxima, const float* scores, Range rows) {
@@ -187,6 +187,17 @@ class QueryLanes {
   }
 
   void clear_out() const { std::fill_n(out_, out_size(head_dim_), 0.0F); }
+
+  /// The sum that rows hold in their statistics, over the group's references, for the lanes of a
+  /// vector; zero where they hold none.
+  Vec held_sum(const ConstView& statistics, Index lane) const {
+    const Index count = std::clamp(queries_.size() - lane, Index{0}, simd::kWidth);
+    const float* const row = statistics.data() + queries_.begin + lane;
+    const Vec reference = simd::load_part(row, count);
+    const Vec log2 = simd::load_part(row + statistics.outerStride(), count);
+    return simd::select(reference == Vec(kNoReference), Vec(0.0F),
+                        simd::exp2(reference - simd::load(reference_ + lane) + log2));
+  }
 
   static Index out_size(Index head_dim) { return round_up(head_dim, kRows) * kLanes; }
 

@@ -47,7 +47,9 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
 
   void start(const ConstView& query, Range queries, float scale) {
     start_lanes(queries);
-    pack_lanes<kLanes>(query, queries, scale * std::numbers::log2e_v<float>, query_);
+    static_assert(kLanes == kTileLanes);
+    pack_transposed(query, queries.begin, queries.size(), scale * std::numbers::log2e_v<float>,
+                    query_);
   }
 
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
@@ -198,7 +200,7 @@ class VectorPipeline {
     block_ = block;
     // the values of the block before may still be pending, so blocks take turns
     std::swap(value_spaces_[0], value_spaces_[1]);
-    key_ = contiguous_rows(in.key, block.begin, block.size(), keys_);
+    key_ = whole_tiles_of_rows(in.key, block.begin, block.size(), keys_);
     value_ = contiguous_rows(in.value, block.begin, block.size(), value_spaces_[0]);
   }
 

@@ -81,8 +81,9 @@ class VectorQueryTile {
   void start(Range queries, const QueryPart& part) {
     queries_ = queries;
     has_d_query_ = part.output == Output::kAdd;
-    query_ = contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
-    d_out_ = contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
+    query_ = whole_tiles_of_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
+    d_out_ =
+        whole_tiles_of_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
   }
   void finish(const QueryPart& part) const {
     if (!has_d_query_) part.start(queries_);
@@ -190,8 +191,7 @@ class VectorKeyBlock {
   }
 
   void write(const float* from, float factor, const View& to) const {
-    // the keys are not needed any more
-    write_transposed(from, kTileLanes, factor, problem_->output, key_t_, to);
+    write_transposed(from, kTileLanes, factor, problem_->output, to);
   }
 
   /// Queries and keys of a panel, whole vectors of them, that see each other.

@@ -30,11 +30,6 @@ constexpr Index softmax_statistics_bytes(Index query_len) {
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics);
 
-/// The same, going on from what outputs and statistics hold: the softmax over other keys of the
-/// same queries, which it merges with that over these.
-void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                         HeadOutputs outputs, View statistics);
-
 /// One of several softmaxes.
 struct SoftmaxProblem {
   HeadInputs in;
@@ -43,8 +38,9 @@ struct SoftmaxProblem {
   View statistics;
 };
 
-/// The same as softmax_forward (kOverwrite) or softmax_forward_add (kAdd) of each. The work of one
-/// is in parallel; several, which must have rows of out of their own and as many columns, are done
+/// softmax_forward of each; kAdd: going on from what outputs and statistics hold, the softmax over
+/// other keys of the same queries, which it merges with that over these. The work of one is in
+/// parallel; several, which must have rows of out of their own and as many columns, are done
 /// by the caller one after another, each on the heels of the one before: fast for small ones.
 void softmax_forward_each(const Team& team, std::span<const SoftmaxProblem* const> problems,
                           float scale, Output output);

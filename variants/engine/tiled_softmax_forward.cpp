@@ -34,13 +34,6 @@ void softmax_forward(const Team& team, const HeadInputs& in, float scale, const 
   softmax_forward_each(team, {&only, 1}, scale, Output::kOverwrite);
 }
 
-void softmax_forward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                         HeadOutputs outputs, View statistics) {
-  const SoftmaxProblem problem{in, &mask, outputs, statistics};
-  const SoftmaxProblem* const only = &problem;
-  softmax_forward_each(team, {&only, 1}, scale, Output::kAdd);
-}
-
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
   return with_groups(
       [&]<class Group>() { return forward_scratch<Group>(extents, head_dim, workers); });
