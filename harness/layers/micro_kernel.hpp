@@ -164,6 +164,14 @@ struct Rows {
   Index stride;
 };
 
+/// to[0 .. cols) = from, zeros up to `width`. Rows are too short to be worth a call of memmove.
+inline void copy_row(const float* from, Index cols, float* to, Index width) {
+  simd::for_vectors(cols, [&](Index d, Index count) {
+    simd::store_part(to + d, simd::load_part(from + d, count), count);
+  });
+  for (Index d = cols; d < width; ++d) to[d] = 0;
+}
+
 /// `count` rows of `from` starting at `first`, readable in whole tiles of columns: as they lie
 /// where their width is a multiple of kTileRows and they stand close together, else copied into
 /// `space`, filled up with zeros in width. The rows after them, which are likely wanted next, are
@@ -176,8 +184,7 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
     const float* const row = from.data() + (first + i) * stride;
     const float* const next = from.data() + std::min(first + count + i, last) * stride;
     for (Index d = 0; d < cols; d += kCacheLine) __builtin_prefetch(next + d, 0, 2);
-    std::copy_n(row, cols, space + i * width);
-    std::fill(space + i * width + cols, space + (i + 1) * width, 0.0F);
+    copy_row(row, cols, space + i * width, width);
   }
   return {space, width};
 }

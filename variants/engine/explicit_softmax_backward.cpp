@@ -124,15 +124,13 @@ void explicit_softmax_backward(const Team& team, const ScoredValues& in,
   const Index query_len = d_outputs.out.rows(), key_len = in.value.rows();
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const std::span<float> shift = workspace.take<float>(query_len);
-  for (Index i = 0; i < query_len; ++i) {
-    shift[static_cast<std::size_t>(i)] = d_outputs.out.row(i).dot(d_outputs.forward_out.row(i));
-  }
+  float* const shift = workspace.take<float>(query_len).data();
+  dots_of_rows(d_outputs.out, d_outputs.forward_out, shift);
   const Index width = part_width_of(in), chunks = chunk_count(key_len);
   const Index at_once = chunks_at_once(team.size(), key_len);
   const View parts = workspace.matrix(at_once * query_len, width);
   zero_rows(d_value);
-  const Backward problem{in, d_outputs, statistics, shift.data(), d_value};
+  const Backward problem{in, d_outputs, statistics, shift, d_value};
   for (Index first = 0; first < chunks; first += at_once) {
     const Index count = std::min(at_once, chunks - first);
     const auto part = [&](Index slot) { return parts.row_slice(slot * query_len, query_len); };

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "harness/layers/rows.hpp"
 #include "variants/engine/feature_chunk.hpp"
 
 namespace arena::feature_detail {
@@ -120,17 +121,8 @@ void Chunk::load_keys(const FeatureMap& map, const ConstView& key, const ConstVi
 void Chunk::load_d_out(const ConstView& d_out, const ConstView& out, const Denominators& saved) {
   copy_rows(d_out, saved.inverse, n_, widths_.value_stride());
   if (widths_.scaled) std::copy_n(saved.exponent, count_, query_exponent_);
-  const Index last = d_out.rows() - 1, whole = widths_.values / kWidth * kWidth;
-  const auto n_row = [&](Index i) { return n_ + std::min(i, last) * widths_.value_stride(); };
-  const auto out_row = [&](Index i) { return out.data() + std::min(i, last) * out.outerStride(); };
-  for (Index first = 0; first <= last; first += kWidth) {
-    const Vec dots = block_dots([&](Index i) { return n_row(first + i); },
-                                [&](Index i) { return out_row(first + i); }, whole);
-    simd::store(delta_ + first, Vec(0.0F) - dots);
-  }
-  for (Index i = 0; i <= last; ++i) {
-    for (Index d = whole; d < widths_.values; ++d) delta_[i] -= n_row(i)[d] * out_row(i)[d];
-  }
+  dots_of_rows({n_, d_out.rows(), widths_.values, widths_.value_stride()}, out, delta_);
+  for (Index i = 0; i < kChunk; ++i) delta_[i] = i < d_out.rows() ? -delta_[i] : 0;
 }
 
 /// factor_i = 2^(sign exponents_i + offset).

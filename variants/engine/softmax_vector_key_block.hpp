@@ -138,8 +138,7 @@ class VectorKeyBlock {
     }
     for (Index j = 0; j < keys.size(); ++j) {
       const float* const row = in.key.data() + (keys.begin + j) * in.key.outerStride();
-      std::copy_n(row, head_dim_, key_ + j * width_);
-      std::fill(key_ + j * width_ + head_dim_, key_ + (j + 1) * width_, 0.0F);
+      copy_row(row, head_dim_, key_ + j * width_, width_);
     }
     has_gradients_ = false;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/layers/rows.hpp"
 #include "variants/engine/block_mask.hpp"
 #include "variants/engine/softmax_parts.hpp"
 
@@ -161,8 +162,9 @@ void sorted_backward(const Team& team, const SortedRounds& rounds, const HeadInp
   View zeros = team.workspace().matrix(1, d_outputs.out.cols());
   zeros.setZero();
   const ConstView no_out(zeros.data(), d_outputs.out.rows(), zeros.cols(), 0);
+  dots_of_rows(d_outputs.out, d_outputs.forward_out, shifts.data());
   for (Index i = 0; i < shifts.rows(); ++i) {
-    shifts(i, 0) = -d_outputs.out.row(i).dot(d_outputs.forward_out.row(i));
+    shifts(i, 0) = -shifts(i, 0);
     d_in.query.row(i).setZero();
     d_in.value.row(i).setZero();
     if (statistics(0, i) == kNoReference) d_in.value.row(i) = d_outputs.out.row(i);

@@ -4,6 +4,7 @@
 // parts are added in the order of their chunks, so that threads change nothing. What one block of
 // keys does stands in the two kinds of blocks.
 
+#include "harness/layers/rows.hpp"
 #include "variants/engine/softmax_matrix_key_block.hpp"
 #include "variants/engine/softmax_vector_key_block.hpp"
 
@@ -121,13 +122,10 @@ void backward(const Team& team, const HeadInputs& in, float scale, const TileMas
   const Extents extents{in.query.rows(), in.key.rows()};
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
-  const std::span<float> shift = workspace.take<float>(extents.query_len);
-  for (Index i = 0; i < extents.query_len; ++i) {
-    float& row_shift = shift[static_cast<std::size_t>(i)];
-    row_shift = d_outputs.out.row(i).dot(d_outputs.forward_out.row(i));
-    if (!d_outputs.log_sum_exp.empty()) row_shift -= d_outputs.log_sum_exp(i, 0);
-  }
-  const BackwardProblem problem{in, d_outputs, mask, statistics, shift.data(), scale, d_in, output};
+  float* const shift = workspace.take<float>(extents.query_len).data();
+  dots_of_rows(d_outputs.out, d_outputs.forward_out, shift);
+  for (Index i = 0; i < d_outputs.log_sum_exp.rows(); ++i) shift[i] -= d_outputs.log_sum_exp(i, 0);
+  const BackwardProblem problem{in, d_outputs, mask, statistics, shift, scale, d_in, output};
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(team.size(), extents.key_len);
   const Index width = round_up(in.query.cols(), simd::kWidth);
