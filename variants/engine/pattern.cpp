@@ -13,7 +13,7 @@ const TileMask& mask_of(const PatternPart& part) {
   return std::visit([](const auto& mask) -> const TileMask& { return mask; }, part.mask);
 }
 
-/// Parts that go forward at once. A worker's small ones gain by it, copies would fill the cache.
+/// Parts that a worker takes at once. Small ones gain by it, copies would fill the cache.
 Index parts_at_once(const PatternPart& part, Index parts, Index workers) {
   if (!part.rows.queries.is_view() || !part.rows.keys.is_view()) return 1;
   return std::clamp(parts / workers, Index{1}, kPartsAtOnce);
@@ -78,7 +78,9 @@ class PatternHead final : public AttentionHead {
                             : pattern_->stages() > 1 ? workspace.matrix(2, length)
                                                      : View();
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      forward_stage(call.team, stage, in, outputs, statistics);
+      for_batches(call.team, stage, length, [&](const Team& worker, std::span<SoftmaxPart> parts) {
+        softmax_parts_forward(worker, in, scale_, parts, outputs, statistics, output_of(stage));
+      });
     }
   }
 
@@ -88,18 +90,18 @@ class PatternHead final : public AttentionHead {
     const Index length = length_of(in);
     const ConstView statistics = FrameReader(frame).matrix(2, length);
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      call.team.for_each(pattern_->parts(stage, length), [&](Index p, const Team& worker) {
-        const PatternPart part = pattern_->part(stage, p, length);
-        softmax_part_backward(worker, in, scale_, part.rows, mask_of(part), d_outputs, statistics,
-                              d_in, output_of(stage));
+      for_batches(call.team, stage, length, [&](const Team& worker, std::span<SoftmaxPart> parts) {
+        softmax_parts_backward(worker, in, scale_, parts, d_outputs, statistics, d_in,
+                               output_of(stage));
       });
     }
   }
 
  private:
-  void forward_stage(const Team& team, Index stage, const HeadInputs& in,
-                     const HeadOutputs& outputs, const View& statistics) const {
-    const Index length = in.key.rows(), count = pattern_->parts(stage, length);
+  /// body(worker, some parts) for all parts of a stage, in parallel.
+  template <class Body>
+  void for_batches(const Team& team, Index stage, Index length, const Body& body) const {
+    const Index count = pattern_->parts(stage, length);
     if (count == 0) return;
     const Index at_once = parts_at_once(pattern_->part(stage, 0, length), count, team.size());
     team.for_each((count + at_once - 1) / at_once, [&](Index batch, const Team& worker) {
@@ -111,8 +113,7 @@ class PatternHead final : public AttentionHead {
         parts[p].emplace(pattern_->part(stage, first + static_cast<Index>(p), length));
         views[p] = {parts[p]->rows, &mask_of(*parts[p])};
       }
-      softmax_parts_forward(worker, in, scale_, {views.data(), number}, outputs, statistics,
-                            output_of(stage));
+      body(worker, std::span(views.data(), number));
     });
   }
 

@@ -3,6 +3,7 @@
 // of keys, whoever multiplies: softmax_vector_key_block.hpp, softmax_matrix_key_block.hpp.
 
 #include "harness/layers/product.hpp"
+#include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena::softmax_backward_detail {
@@ -21,6 +22,7 @@ struct BackwardProblem {
   float scale;
   HeadGrads d_in;
   Output output;
+  const RowsAhead& ahead;
 };
 
 /// The part of d_query (not yet scaled) that one chunk of keys gives.

@@ -2,6 +2,7 @@
 // Forward of tiled softmax attention: the order of the work, by either kind of groups of queries
 // (softmax_query_lanes.hpp says what they do).
 
+#include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
 namespace arena::softmax_forward_detail {
@@ -54,6 +55,14 @@ class QueryTiles {
 
   static Index scratch(Index query_len, Index head_dim) {
     return group_count<Group>(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
+  }
+
+  /// Fetches what this problem needs while the tiles before are on their way.
+  void expect(const SoftmaxProblem& problem) {
+    ahead_.clear();
+    for (const ConstView& rows : {problem.in.query, problem.in.key, problem.in.value})
+      ahead_.add(rows);
+    ahead_.add(problem.outputs.out);
   }
 
   /// Outputs are written by finish() at the latest.
@@ -139,12 +148,13 @@ class QueryTiles {
     // not before: values of earlier blocks are kept for those that were attended only
     if (!started_) pipeline_.start(problem_->in, block);
     started_ = true;
-    pipeline_.attend(group, mask, seen, cover);
+    pipeline_.attend(group, mask, seen, cover, ahead_);
   }
 
   float scale_;
   Output output_;
   Pipeline pipeline_;
+  RowsAhead ahead_;
   Index capacity_;
   const SoftmaxProblem* problem_ = nullptr;
   Index first_ = 0, count_ = 0;  // groups of the tile
@@ -180,9 +190,10 @@ void run_forward(const Team& team, std::span<const SoftmaxProblem* const> proble
   }
   if (groups == 0) return;
   with_tiles(team, groups, [&](QueryTiles<Group>& tiles) {
-    for (const SoftmaxProblem* problem : problems) {
-      const Tiling<Group> tiling = tiling_of(*problem);
-      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problem, tiling[t]);
+    for (std::size_t p = 0; p < problems.size(); ++p) {
+      const Tiling<Group> tiling = tiling_of(*problems[p]);
+      if (p + 1 < problems.size()) tiles.expect(*problems[p + 1]);
+      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problems[p], tiling[t]);
     }
   });
 }

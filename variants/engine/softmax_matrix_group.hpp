@@ -5,6 +5,7 @@
 // block's exponentials are made.
 
 #include "harness/layers/matrix_unit.hpp"
+#include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
 #ifdef ARENA_HAS_MATRIX_UNIT
@@ -197,7 +198,7 @@ class MatrixPipeline {
   /// Whether something waits to be added to the group.
   bool holds(const Group& group) const { return ready_.group == &group || last_.group == &group; }
 
-  void attend(const Group& group, const TileMask& mask, Range keys, Cover cover) {
+  void attend(const Group& group, const TileMask& mask, Range keys, Cover cover, RowsAhead&) {
     const Index skipped = (keys.begin - block_.begin) / kBlock, row = depth_ * kParts;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];

@@ -103,7 +103,7 @@ class MatrixKeyBlock {
 
   /// Adds what the pairs of the tile's queries and this block's keys give, but for what
   /// tile.finish() does.
-  void visit(MatrixQueryTile& tile, const QueryPart&) {
+  void visit(MatrixQueryTile& tile, const QueryPart&, RowsAhead&) {
     for (Index half = 0; half < kHalves; ++half) {
       const Range keys = keys_of(half);
       if (keys.empty() || problem_->mask.keys_of(tile.queries_, keys).empty()) continue;

@@ -180,10 +180,29 @@ void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
   for (std::size_t p = 0; p < parts.size(); ++p) rows[p]->put_back(statistics);
 }
 
-void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
-                           const PartRows& rows, const TileMask& mask,
-                           const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                           HeadGrads d_in, Output output) {
+namespace {
+
+/// What a part reads and writes where it lies.
+RowsAhead ahead_of(const PartRows& rows, const HeadInputs& in, const HeadOutputGrads& d_outputs,
+                   const HeadGrads& d_in) {
+  RowsAhead ahead;
+  const auto add = [&](const RowSet& set, const ConstView& matrix) {
+    if (set.is_view()) ahead.add(view_of(matrix, set));
+  };
+  for (const ConstView& of : {in.query, d_outputs.out, d_outputs.forward_out}) {
+    add(rows.queries, of);
+  }
+  for (const ConstView& of : {in.key, in.value}) add(rows.keys, of);
+  add(rows.queries, d_in.query);
+  for (const View& of : {d_in.key, d_in.value}) add(rows.keys, of);
+  return ahead;
+}
+
+void backward(const Team& team, const HeadInputs& in, float scale, const SoftmaxPart& part,
+              const HeadOutputGrads& d_outputs, const ConstView& statistics, HeadGrads d_in,
+              Output output, const RowsAhead& ahead) {
+  const PartRows& rows = part.rows;
+  const TileMask& mask = *part.mask;
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
   const HeadInputs some{rows_of(team, in.query, rows.queries),
@@ -200,12 +219,22 @@ void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
     // copies start at zero and are added as they are put back
     if (!rows.queries.is_view()) d_query.view.setZero();
     if (!rows.keys.is_view()) d_key.view.setZero(), d_value.view.setZero();
-    softmax_backward_add(team, some, scale, mask, some_d, columns, d_some);
-  } else {
-    softmax_backward(team, some, scale, mask, some_d, columns, d_some);
   }
+  softmax_backward_into(team, some, scale, mask, some_d, columns, d_some, output, ahead);
   if (rows.inverse_norms) differentiate_norms(team, some.key, rows, d_key.view);
   for (Target* target : {&d_query, &d_key, &d_value}) target->put_back(output);
+}
+
+}  // namespace
+
+void softmax_parts_backward(const Team& team, const HeadInputs& in, float scale,
+                            std::span<const SoftmaxPart> parts, const HeadOutputGrads& d_outputs,
+                            const ConstView& statistics, HeadGrads d_in, Output output) {
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    RowsAhead ahead;
+    if (p + 1 < parts.size()) ahead = ahead_of(parts[p + 1].rows, in, d_outputs, d_in);
+    backward(team, in, scale, parts[p], d_outputs, statistics, d_in, output, ahead);
+  }
 }
 
 void clear_softmax(HeadOutputs outputs, View statistics) {

@@ -65,7 +65,7 @@ struct SoftmaxPart {
 
 /// As softmax_forward_each of these rows, at most kPartsAtOnce parts. statistics [2, query_len] may
 /// be empty with kOverwrite only.
-constexpr Index kPartsAtOnce = 8;
+constexpr Index kPartsAtOnce = 16;
 void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
                            std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
                            Output output);
@@ -76,11 +76,17 @@ inline void softmax_part_forward(const Team& team, const HeadInputs& in, float s
   softmax_parts_forward(team, in, scale, {&part, 1}, outputs, statistics, output);
 }
 
-/// As softmax_backward (kOverwrite) and softmax_backward_add (kAdd) of these rows.
-void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
-                           const PartRows& rows, const TileMask& mask,
-                           const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                           HeadGrads d_in, Output output);
+/// As softmax_backward_into of these rows, of one part after another.
+void softmax_parts_backward(const Team& team, const HeadInputs& in, float scale,
+                            std::span<const SoftmaxPart> parts, const HeadOutputGrads& d_outputs,
+                            const ConstView& statistics, HeadGrads d_in, Output output);
+inline void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
+                                  const PartRows& rows, const TileMask& mask,
+                                  const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                                  HeadGrads d_in, Output output) {
+  const SoftmaxPart part{rows, &mask};
+  softmax_parts_backward(team, in, scale, {&part, 1}, d_outputs, statistics, d_in, output);
+}
 
 /// What outputs and statistics hold before any part was added: no key seen.
 void clear_softmax(HeadOutputs outputs, View statistics);

@@ -5,6 +5,7 @@
 
 #include <variant>
 
+#include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 #include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
@@ -55,7 +56,7 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
   /// of each lane.
   template <int Vectors>
-  Lanes<Vectors> score(int first, Rows key, Index count, float* scores) const {
+  Lanes<Vectors> score(int first, Rows key, Index count, float* scores, RowsAhead& ahead) const {
     Lanes<Vectors> maxima = least<Vectors>(), start;
     for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(first + c);
     // copies, which the stores of a tile cannot change
@@ -64,7 +65,8 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     for_tiles<Vectors>(count, [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
-      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim);
+      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
+                        [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
       });
@@ -207,7 +209,8 @@ class VectorPipeline {
   /// Whether something waits to be added to the group.
   bool holds(const VectorGroup& group) const { return pending_->group == &group; }
 
-  void attend(const VectorGroup& group, const TileMask& mask, Range keys, Cover cover) {
+  void attend(const VectorGroup& group, const TileMask& mask, Range keys, Cover cover,
+              RowsAhead& ahead) {
     std::swap(score_spaces_[0], score_spaces_[1]);
     VectorGroup::BlockSum& next = *next_;
     next.group = &group;
@@ -219,7 +222,7 @@ class VectorPipeline {
     float* end = score_spaces_[0];
     Lanes<VectorGroup::kVectors> maxima = VectorGroup::least<VectorGroup::kVectors>();
     for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
-      const auto raised = score<Vectors>(group, mask, section, scores, cover);
+      const auto raised = score<Vectors>(group, mask, section, scores, cover, ahead);
       for (int c = 0; c < Vectors; ++c) {
         Vec& largest = maxima.at[section.first + c];
         largest = simd::maximum(largest, raised.at[c]);
@@ -263,10 +266,10 @@ class VectorPipeline {
 
   template <int Vectors>
   Lanes<Vectors> score(const VectorGroup& group, const TileMask& mask, const Section& section,
-                       float* scores, Cover cover) const {
+                       float* scores, Cover cover, RowsAhead& ahead) const {
     const Range keys = section.rows, queries = section.lanes(group.queries());
     const Rows key{key_.data + (keys.begin - block_.begin) * key_.stride, key_.stride};
-    const auto maxima = group.score<Vectors>(section.first, key, keys.size(), scores);
+    const auto maxima = group.score<Vectors>(section.first, key, keys.size(), scores, ahead);
     if (cover == Cover::kAll || mask.cover(queries, keys) == Cover::kAll) return maxima;
     mask.hide(queries, keys, {scores, 1, Vectors * simd::kWidth});
     return VectorGroup::maxima_of<Vectors>(scores, keys.size());

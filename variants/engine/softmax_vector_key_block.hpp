@@ -144,7 +144,7 @@ class VectorKeyBlock {
   }
 
   /// Adds what the pairs of the tile's queries and this block's keys give.
-  void visit(VectorQueryTile& tile, const QueryPart& d_query) {
+  void visit(VectorQueryTile& tile, const QueryPart& d_query, RowsAhead& ahead) {
     const Range queries = tile.queries_;
     if (problem_->mask.keys_of(queries, keys_).empty()) return;
     p_ = tile.p_;
@@ -163,7 +163,8 @@ class VectorKeyBlock {
         const Piece piece{section.rows, section.lanes(keys), panel, section.first * simd::kWidth,
                           skipped * kKeyBlock};
         with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
-          attend<Vectors>(piece, skip(tile.query_, skipped), skip(tile.d_out_, skipped), cover);
+          attend<Vectors>(piece, skip(tile.query_, skipped), skip(tile.d_out_, skipped), cover,
+                          ahead);
         });
       }
     }
@@ -210,14 +211,15 @@ class VectorKeyBlock {
   }
 
   template <int Vectors>
-  void attend(const Piece& piece, const Rows& query, const Rows& d_out, Cover cover) {
-    score<Vectors>(piece, query);
+  void attend(const Piece& piece, const Rows& query, const Rows& d_out, Cover cover,
+              RowsAhead& ahead) {
+    score<Vectors>(piece, query, ahead);
     if (cover != Cover::kAll && problem_->mask.cover(piece.queries, piece.keys) != Cover::kAll) {
       problem_->mask.hide(piece.queries, piece.keys, {p_ + piece.place(), kKeyBlock, 1});
     }
     differentiate<Vectors>(piece, d_out);
-    add_transposed<Vectors>(piece, d_out, p_, d_value_t_);
-    add_transposed<Vectors>(piece, query, d_s_, d_key_t_);
+    add_transposed<Vectors>(piece, d_out, p_, d_value_t_, ahead);
+    add_transposed<Vectors>(piece, query, d_s_, d_key_t_, ahead);
   }
 
   static Rows skip(const Rows& rows, Index count) {
@@ -260,13 +262,13 @@ class VectorKeyBlock {
 
   /// p_[i][:] = scores in units of log2.
   template <int Vectors>
-  void score(const Piece& piece, const Rows& query) {
+  void score(const Piece& piece, const Rows& query, RowsAhead& ahead) {
     const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane;
     for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.clear();
       tile.multiply_add(RowTile{query.data + i * query.stride, query.stride}, key_t, kTileLanes,
-                        head_dim_);
+                        head_dim_, [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
       tile.store(p_ + piece.place() + i * kKeyBlock, kKeyBlock);
     });
   }
@@ -307,7 +309,8 @@ class VectorKeyBlock {
 
   /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].
   template <int Vectors>
-  void add_transposed(const Piece& piece, const Rows& rows, const float* tile, float* to) const {
+  void add_transposed(const Piece& piece, const Rows& rows, const float* tile, float* to,
+                      RowsAhead& ahead) const {
     float* const panel = to + piece.panel * rows_ * kTileLanes + piece.lane;
     const auto add = [&]<int kRows>() {
       for (Index d = 0; d < head_dim_; d += kRows) {
@@ -318,7 +321,7 @@ class VectorKeyBlock {
           sum.load(panel + d * kTileLanes, kTileLanes);
         }
         sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + piece.place(), kKeyBlock,
-                         piece.queries.size());
+                         piece.queries.size(), [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
         sum.store(panel + d * kTileLanes, kTileLanes);
       }
     };

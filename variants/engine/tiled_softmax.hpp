@@ -12,6 +12,7 @@
 
 #include "harness/layers/product.hpp"
 #include "variants/attention.hpp"
+#include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/tile_mask.hpp"
 
 namespace arena {
@@ -50,11 +51,13 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
                       const HeadOutputGrads& d_outputs, const ConstView& statistics,
                       HeadGrads d_in);
 
-/// The same, adding to d_in. Of a softmax over several sets of keys each set is a call of its own,
-/// with the statistics and outputs of the whole: no other rule is needed.
-void softmax_backward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                          const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                          HeadGrads d_in);
+/// The same, or adding to d_in, while rows that are needed next are fetched. Of a softmax over
+/// several sets of keys each set is a call of its own, with the statistics and outputs of the
+/// whole: no other rule is needed.
+void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
+                           const TileMask& mask, const HeadOutputGrads& d_outputs,
+                           const ConstView& statistics, HeadGrads d_in, Output output,
+                           const RowsAhead& ahead);
 
 /// Keys per chunk of backward.
 Index softmax_chunk_len(Index key_len);

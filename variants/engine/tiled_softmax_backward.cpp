@@ -37,7 +37,7 @@ template <class Block>
 class KeyBlocks {
  public:
   KeyBlocks(Workspace& workspace, const BackwardProblem& problem)
-      : problem_(problem), tile_(workspace, problem) {
+      : problem_(problem), tile_(workspace, problem), ahead_(problem.ahead) {
     for (Block& block : blocks_) block.take(workspace, problem);
   }
 
@@ -60,7 +60,7 @@ class KeyBlocks {
         continue;
       }
       tile_.start(queries, d_query);
-      for (Index b = 0; b < count; ++b) blocks_[b].visit(tile_, d_query);
+      for (Index b = 0; b < count; ++b) blocks_[b].visit(tile_, d_query, ahead_);
       tile_.finish(d_query);
     }
     for (Index b = 0; b < count; ++b) blocks_[b].finish();
@@ -69,6 +69,7 @@ class KeyBlocks {
  private:
   const BackwardProblem& problem_;
   typename Block::QueryTile tile_;
+  RowsAhead ahead_;
   Block blocks_[Block::kBlocks];
 };
 
@@ -116,16 +117,31 @@ Range seen_by_chunk(const TileMask& mask, Index chunk, const Extents& extents) {
   return mask.queries_of(chunk_keys(chunk, extents.key_len), {0, extents.query_len});
 }
 
-void backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-              const HeadOutputGrads& d_outputs, const ConstView& statistics, HeadGrads d_in,
-              Output output) {
+}  // namespace
+
+Index softmax_chunk_len(Index key_len) {
+  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kChunkMin));
+}
+
+Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
+  Index reach = 0;
+  for (Index c = 0; c < chunk_count(extents.key_len); ++c) {
+    reach = std::max(reach, seen_by_chunk(mask, c, extents).size());
+  }
+  return reach;
+}
+
+void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
+                           const TileMask& mask, const HeadOutputGrads& d_outputs,
+                           const ConstView& statistics, HeadGrads d_in, Output output,
+                           const RowsAhead& ahead) {
   const Extents extents{in.query.rows(), in.key.rows()};
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
   float* const shift = workspace.take<float>(extents.query_len).data();
   dots_of_rows(d_outputs.out, d_outputs.forward_out, shift);
   for (Index i = 0; i < d_outputs.log_sum_exp.rows(); ++i) shift[i] -= d_outputs.log_sum_exp(i, 0);
-  const BackwardProblem problem{in, d_outputs, mask, statistics, shift, scale, d_in, output};
+  const BackwardProblem problem{in, d_outputs, mask, statistics, shift, scale, d_in, output, ahead};
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(team.size(), extents.key_len);
   const Index width = round_up(in.query.cols(), simd::kWidth);
@@ -147,30 +163,10 @@ void backward(const Team& team, const HeadInputs& in, float scale, const TileMas
   }
 }
 
-}  // namespace
-
-Index softmax_chunk_len(Index key_len) {
-  return std::max(kChunkMin, round_up((key_len + kChunks - 1) / kChunks, kChunkMin));
-}
-
-Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
-  Index reach = 0;
-  for (Index c = 0; c < chunk_count(extents.key_len); ++c) {
-    reach = std::max(reach, seen_by_chunk(mask, c, extents).size());
-  }
-  return reach;
-}
-
 void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                       const HeadOutputGrads& d_outputs, const ConstView& statistics,
                       HeadGrads d_in) {
-  backward(team, in, scale, mask, d_outputs, statistics, d_in, Output::kOverwrite);
-}
-
-void softmax_backward_add(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
-                          const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                          HeadGrads d_in) {
-  backward(team, in, scale, mask, d_outputs, statistics, d_in, Output::kAdd);
+  softmax_backward_into(team, in, scale, mask, d_outputs, statistics, d_in, Output::kOverwrite, {});
 }
 
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,

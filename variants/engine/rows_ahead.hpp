@@ -1,0 +1,53 @@
+#pragma once
+// Rows that are needed next, fetched into the second-level cache while products are made: one line
+// at a time, as their weft, because a core stalls when too many are under way.
+
+#include <array>
+
+#include "harness/layers/micro_kernel.hpp"
+
+namespace arena {
+
+class RowsAhead {
+ public:
+  /// Forgets what was not fetched in time.
+  void clear() { *this = {}; }
+  /// At most kMost matrices; so many bytes in all that the cache keeps them: kMostRows rows each.
+  void add(const ConstView& rows) {
+    if (rows.empty() || rows.rows() > kMostRows) return;
+    waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
+  }
+
+  ARENA_INLINE void one() {
+    if (line_ >= end_ && !turn()) return;
+    __builtin_prefetch(line_, 0, 2);
+    line_ += kLine;
+  }
+
+ private:
+  static constexpr Index kMost = 8, kMostRows = 128, kLine = 64 / sizeof(float);
+  struct Waiting {
+    const float* row;
+    Index stride, cols, count;
+  };
+  static Waiting rows_of(const ConstView& rows) {
+    return {rows.data(), rows.outerStride(), rows.cols(), rows.rows()};
+  }
+
+  /// To the next row.
+  bool turn() {
+    if (next_ == count_) return false;
+    Waiting& now = waiting_[static_cast<std::size_t>(next_)];
+    line_ = now.row;
+    end_ = now.row + now.cols;
+    now.row += now.stride;
+    if (--now.count == 0) ++next_;
+    return true;
+  }
+
+  const float *line_ = nullptr, *end_ = nullptr;  // of the row under way
+  std::array<Waiting, kMost> waiting_;
+  Index next_ = 0, count_ = 0;
+};
+
+}  // namespace arena
