@@ -12,20 +12,24 @@ class RowsAhead {
  public:
   /// Forgets what was not fetched in time.
   void clear() { *this = {}; }
-  /// At most kMost matrices; so many bytes in all that the cache keeps them: kMostRows rows each.
+  /// At most kMost matrices.
   void add(const ConstView& rows) {
-    if (rows.empty() || rows.rows() > kMostRows) return;
+    if (rows.empty()) return;
     waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
   }
 
+  /// The next line, if any.
   ARENA_INLINE void one() {
     if (line_ >= end_ && !turn()) return;
     __builtin_prefetch(line_, 0, 2);
     line_ += kLine;
   }
+  void all() {
+    while (line_ < end_ || next_ < count_) one();
+  }
 
  private:
-  static constexpr Index kMost = 8, kMostRows = 128, kLine = 64 / sizeof(float);
+  static constexpr Index kMost = 8, kLine = 64 / sizeof(float);
   struct Waiting {
     const float* row;
     Index stride, cols, count;

@@ -32,14 +32,10 @@ struct Tiling {
   }
 };
 
-/// Asks for these rows, those of the matrix, in the second-level cache: to be read, or written.
-template <bool kWrite = false, class Rows>
-void prefetch(const Rows& x, Range rows) {
-  constexpr Index kLine = 64 / sizeof(float);
-  for (Index j = rows.begin; j < std::min(rows.end, x.rows()); ++j) {
-    const float* const row = x.data() + j * x.outerStride();
-    for (Index c = 0; c < x.cols(); c += kLine) __builtin_prefetch(row + c, kWrite ? 1 : 0, 2);
-  }
+/// These rows, those of the matrix.
+inline ConstView rows_in(const ConstView& x, Range rows) {
+  const Index end = std::min(rows.end, x.rows());
+  return x.row_slice(std::min(rows.begin, end), std::max(end - rows.begin, Index{0}));
 }
 
 /// Tiles of queries of one or more softmaxes, one after another. A tile's last products are made
@@ -57,32 +53,34 @@ class QueryTiles {
     return group_count<Group>(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
   }
 
-  /// Fetches what this problem needs while the tiles before are on their way.
-  void expect(const SoftmaxProblem& problem) {
-    ahead_.clear();
-    for (const ConstView& rows : {problem.in.query, problem.in.key, problem.in.value})
-      ahead_.add(rows);
-    ahead_.add(problem.outputs.out);
-  }
-
-  /// Outputs are written by finish() at the latest.
-  void run(const SoftmaxProblem& problem, Range queries) {
+  /// Outputs are written by finish() at the latest. What `next`, if any, needs first is fetched
+  /// meanwhile.
+  void run(const SoftmaxProblem& problem, Range queries, const SoftmaxProblem* next) {
     const HeadInputs& in = problem.in;
     const Range hull = problem.mask->keys_of(queries, {0, in.key.rows()});
     if (hull.empty() && output_ == Output::kAdd) return;
     problem_ = &problem;
     first_ += count_;
     count_ = (queries.size() + kLanes - 1) / kLanes;
-    prefetch(in.query, {queries.begin, queries.begin + kLanes});
-    prefetch_keys({hull.begin, hull.begin + kKeyBlock});
+    if (!expected_) fetch(queries, {hull.begin, hull.begin + kKeyBlock});
+    expected_ = false;
     for (Index g = 0; g < count_; ++g) {
-      const Index begin = queries.begin + g * kLanes, end = begin + kLanes;
-      prefetch(in.query, {end, std::min(end + kLanes, queries.end)});
-      start(slot(g), {begin, std::min(end, queries.end)});
+      const Index begin = queries.begin + g * kLanes;
+      start(slot(g), {begin, std::min(begin + kLanes, queries.end)});
     }
     for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
       const Range block{j, std::min(j + kKeyBlock, hull.end)};
-      if (!problem.mask->keys_of(queries, block).empty()) visit(block, hull.end);
+      if (problem.mask->keys_of(queries, block).empty()) continue;
+      ahead_.clear();
+      if (block.end < hull.end) {
+        const Range keys{block.end, std::min(block.end + kKeyBlock, hull.end)};
+        ahead_.add(rows_in(in.key, keys));
+        ahead_.add(rows_in(in.value, keys));
+      } else {
+        ahead_.add(rows_in(problem.outputs.out, queries));
+        expect(queries, next);
+      }
+      visit(block);
     }
   }
 
@@ -116,23 +114,31 @@ class QueryTiles {
     slot.problem = nullptr;
   }
 
-  void prefetch_keys(Range keys) const {
-    prefetch(problem_->in.key, keys);
-    prefetch(problem_->in.value, keys);
+  /// At once, where there is nothing to weave it into.
+  void fetch(Range queries, Range keys) {
+    ahead_.clear();
+    ahead_.add(rows_in(problem_->in.query, queries));
+    ahead_.add(rows_in(problem_->in.key, keys));
+    ahead_.add(rows_in(problem_->in.value, keys));
+    ahead_.all();
   }
 
-  /// Fetches meanwhile, a share at a time, what is needed next: keys before `end`, or places in
-  /// out.
-  void visit(Range block, Index end) {
-    started_ = false;
-    const Index share = (kKeyBlock + count_ - 1) / count_;
-    for (Index g = 0; g < count_; ++g) {
-      const Group& group = slot(g).group;
-      const Index next = block.end + g * share;
-      if (block.end == end) prefetch<true>(problem_->outputs.out, group.queries());
-      prefetch_keys({next, std::min(next + share, end)});
-      attend(group, block);
+  /// What starts after this tile: another of the problem, or the next problem.
+  void expect(Range queries, const SoftmaxProblem* next) {
+    const Index end = queries.end;
+    expected_ = true;
+    if (end < problem_->in.query.rows()) {
+      ahead_.add(rows_in(problem_->in.query, {end, end + queries.size()}));
+    } else if (next) {
+      ahead_.add(rows_in(next->in.query, {0, queries.size()}));
+      ahead_.add(rows_in(next->in.key, {0, kKeyBlock}));
+      ahead_.add(rows_in(next->in.value, {0, kKeyBlock}));
     }
+  }
+
+  void visit(Range block) {
+    started_ = false;
+    for (Index g = 0; g < count_; ++g) attend(slot(g).group, block);
   }
 
   void attend(const Group& group, Range block) {
@@ -159,6 +165,7 @@ class QueryTiles {
   const SoftmaxProblem* problem_ = nullptr;
   Index first_ = 0, count_ = 0;  // groups of the tile
   bool started_ = false;         // the block that is visited
+  bool expected_ = false;        // the next tile: what it starts with was fetched
   Slot slots_[kGroupsMax<Group>];
 };
 
@@ -180,7 +187,7 @@ void run_forward(const Team& team, std::span<const SoftmaxProblem* const> proble
     const Tiling<Group> tiling = tiling_of(*problems[0]);
     team.for_each(tiling.count(), [&](Index t, const Team& worker) {
       with_tiles(worker, tiling.groups(),
-                 [&](QueryTiles<Group>& tiles) { tiles.run(*problems[0], tiling[t]); });
+                 [&](QueryTiles<Group>& tiles) { tiles.run(*problems[0], tiling[t], nullptr); });
     });
     return;
   }
@@ -192,8 +199,8 @@ void run_forward(const Team& team, std::span<const SoftmaxProblem* const> proble
   with_tiles(team, groups, [&](QueryTiles<Group>& tiles) {
     for (std::size_t p = 0; p < problems.size(); ++p) {
       const Tiling<Group> tiling = tiling_of(*problems[p]);
-      if (p + 1 < problems.size()) tiles.expect(*problems[p + 1]);
-      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problems[p], tiling[t]);
+      const SoftmaxProblem* const next = p + 1 < problems.size() ? problems[p + 1] : nullptr;
+      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problems[p], tiling[t], next);
     }
   });
 }

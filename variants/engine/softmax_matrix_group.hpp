@@ -198,7 +198,7 @@ class MatrixPipeline {
   /// Whether something waits to be added to the group.
   bool holds(const Group& group) const { return ready_.group == &group || last_.group == &group; }
 
-  void attend(const Group& group, const TileMask& mask, Range keys, Cover cover, RowsAhead&) {
+  void attend(const Group& group, const TileMask& mask, Range keys, Cover cover, RowsAhead& ahead) {
     const Index skipped = (keys.begin - block_.begin) / kBlock, row = depth_ * kParts;
     std::swap(score_spaces_[0], score_spaces_[1]);
     float* const scores = score_spaces_[0];
@@ -206,7 +206,10 @@ class MatrixPipeline {
         .group = &group,
         .value = {value_spaces_[0] + skipped * kParts, matrix_unit::blocks(block_.size()) * kParts},
         .depth = matrix_unit::blocks(keys.size())};
-    const auto weft = [&]() ARENA_INLINE_LAMBDA { exponentials_(); };
+    const auto weft = [&]() ARENA_INLINE_LAMBDA {
+      exponentials_();
+      ahead.one(), ahead.one();
+    };
     auto maxima = group.score({keys_ + skipped * row, row}, keys.size(), scores, weft);
     std::fill(scores + keys.size() * kLanes, scores + next.depth * kBlock * kLanes,
               -std::numeric_limits<float>::infinity());
