@@ -37,7 +37,7 @@ template <class Block>
 class KeyBlocks {
  public:
   KeyBlocks(Workspace& workspace, const BackwardProblem& problem)
-      : problem_(problem), tile_(workspace, problem), ahead_(problem.ahead) {
+      : problem_(problem), tile_(workspace, problem) {
     for (Block& block : blocks_) block.take(workspace, problem);
   }
 
@@ -46,8 +46,8 @@ class KeyBlocks {
     return Block::QueryTile::bytes(head_dim) + Block::kBlocks * Block::bytes(head_dim);
   }
 
-  /// Of at most kKeys keys.
-  void run(Range keys, const QueryPart& d_query) {
+  /// Of at most kKeys keys, before those of `next`.
+  void run(Range keys, Range next, const QueryPart& d_query) {
     Index count = 0;
     for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
       blocks_[count++].start({j, std::min(j + kKeyBlock, keys.end)});
@@ -59,6 +59,7 @@ class KeyBlocks {
         d_query.start(queries);
         continue;
       }
+      expect({queries.end, std::min(queries.end + kQueryTile, hull.end)}, keys, next);
       tile_.start(queries, d_query);
       for (Index b = 0; b < count; ++b) blocks_[b].visit(tile_, d_query, ahead_);
       tile_.finish(d_query);
@@ -67,6 +68,24 @@ class KeyBlocks {
   }
 
  private:
+  /// Fetches meanwhile what is needed after this tile.
+  void expect(Range queries, Range keys, Range next) {
+    ahead_.clear();
+    if (!queries.empty()) {
+      ahead_.add(problem_.in.query.row_slice(queries.begin, queries.size()));
+      ahead_.add(problem_.d_outputs.out.row_slice(queries.begin, queries.size()));
+    } else if (!next.empty()) {
+      for (const View& to : {problem_.d_in.key, problem_.d_in.value}) {
+        ahead_.add(to.row_slice(keys.begin, keys.size()));
+      }
+      for (const ConstView& of : {problem_.in.key, problem_.in.value}) {
+        ahead_.add(of.row_slice(next.begin, next.size()));
+      }
+    } else {
+      ahead_ = problem_.ahead;
+    }
+  }
+
   const BackwardProblem& problem_;
   typename Block::QueryTile tile_;
   RowsAhead ahead_;
@@ -93,7 +112,8 @@ void run_chunk(const BackwardProblem& problem, Range keys, QueryPart part, Works
       part.output = Output::kAdd;
     }
     for (Index j = keys.begin; j < keys.end; j += kKeys) {
-      blocks.run({j, std::min(j + kKeys, keys.end)}, part);
+      const Index end = std::min(j + kKeys, keys.end);
+      blocks.run({j, end}, {end, std::min(end + kKeys, keys.end)}, part);
     }
   });
 }
