@@ -396,6 +396,28 @@ TEST(Sections, HoldWhatIsSeenInWholeVectorsOnly) {
   }
 }
 
+TEST(RowsAhead, GivesEachLineOfEachRowOnce) {
+  const Matrix one = Matrix::Zero(3, 64), two = Matrix::Zero(6, 40);
+  RowsAhead ahead;
+  EXPECT_EQ(ahead.next_line(), nullptr);
+  ahead.add(one);
+  ahead.add(ConstView());
+  ahead.add(ConstView(two.data(), 3, 40, 80));  // every second row
+  std::vector<const float*> want, got;
+  for (Index i = 0; i < 3; ++i) {
+    for (Index d = 0; d < 64; d += 16) want.push_back(&one(i, d));
+  }
+  for (Index i = 0; i < 3; ++i) {
+    for (Index d = 0; d < 40; d += 16) want.push_back(&two(2 * i, d));
+  }
+  while (const float* const line = ahead.next_line()) got.push_back(line);
+  EXPECT_EQ(got, want);
+  ahead.add(two);
+  EXPECT_EQ(ahead.next_line(), two.data());
+  ahead.clear();
+  EXPECT_EQ(ahead.next_line(), nullptr);
+}
+
 TEST(Simd, Exp2IsAccurateAndSafe) {
   constexpr Index kCount = 1 << 16;
   std::vector<float> x(kCount), y(kCount);

@@ -1,6 +1,6 @@
 #pragma once
-// Rows that are needed next, fetched into the second-level cache while products are made: one line
-// at a time, as their weft, because a core stalls when too many are under way.
+// Rows that are needed next, fetched into the second-level cache while products are made: a line
+// at a time, as their weft, because a core stalls when many are under way together.
 
 #include <array>
 
@@ -18,14 +18,18 @@ class RowsAhead {
     waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
   }
 
-  /// The next line, if any.
-  ARENA_INLINE void one() {
-    if (line_ >= end_ && !turn()) return;
-    __builtin_prefetch(line_, 0, 2);
+  /// The next line; null after the last.
+  ARENA_INLINE const float* next_line() {
+    if (line_ >= end_ && !turn()) return nullptr;
+    const float* const line = line_;
     line_ += kLine;
+    return line;
+  }
+  ARENA_INLINE void one() {
+    if (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);
   }
   void all() {
-    while (line_ < end_ || next_ < count_) one();
+    while (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);
   }
 
  private:

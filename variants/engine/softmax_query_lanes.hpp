@@ -4,9 +4,10 @@
 // need no reduction across lanes. For each block of keys:
 //   scores^T[j][:] = sum_d key[j][d] query^T[d][:] - reference,  p = 2^scores,
 //   out^T[d][:] += sum_j value[j][d] p[j][:],  sum += sum_j p[j][:].
-// The reference is the largest score of the first block that a row sees. It moves, and out and sum
-// are rescaled, only when a score exceeds it by more than kHeadroom: p then stays below
-// 2^kHeadroom, and most blocks need neither subtraction nor rescaling.
+// The reference is zero where the largest score of the first block that a row sees lies within
+// kHeadroom of it, else that score. It moves, and out and sum are rescaled, only when a score
+// exceeds it by more than kHeadroom: p then stays below 2^kHeadroom, and most blocks need neither
+// subtraction nor rescaling.
 //
 // This is the part that does not depend on who multiplies: the vector units
 // (softmax_vector_group.hpp) or the matrix unit (softmax_matrix_group.hpp).
