@@ -309,6 +309,17 @@ TEST(TiledSoftmax, HugeScoresStayFiniteAndPickTheLargest) {
   expect_near(got.out, by_double_loop(c, problem, 0.25).out, 1e-2, "out");
 }
 
+TEST(TiledSoftmax, ScoresFarBelowZeroAreAsGoodAsOthers) {
+  const Case c{{50, 150}, 16, Pattern::kCausal};
+  Buffers problem(c);
+  problem.query.view().col(0).setConstant(1);
+  problem.key.view().col(0).setConstant(-1000);
+  const Results got = by_engine(c, problem, 0.25, 1), want = by_double_loop(c, problem, 0.25);
+  expect_near(got.out, want.out, 1e-4, "out");
+  expect_near(got.log_sum_exp, want.log_sum_exp, 1e-6, "log_sum_exp");
+  expect_near(got.d_value, want.d_value, 1e-4, "d_value");
+}
+
 TEST(TiledSoftmax, PassesNaNOn) {
   const Case c{{40, 40}, 16, Pattern::kCausal};
   Buffers problem(c);
