@@ -126,7 +126,8 @@ void expect_close(const Matrix& got, const MatrixD& wanted, const char* what) {
   const MatrixD distance = got.cast<double>() - wanted;
   ASSERT_TRUE(distance.allFinite()) << what;
   EXPECT_LE(distance.cwiseAbs().maxCoeff(),
-            kTolerance * std::max(1e-3, wanted.cwiseAbs().maxCoeff()))
+            // d_s of a single key is zero but for the rounding of dot products
+            kTolerance * std::max(1e-2, wanted.cwiseAbs().maxCoeff()))
       << what;
 }
 
