@@ -127,7 +127,7 @@ void expect_close(const Matrix& got, const MatrixD& wanted, const char* what) {
   ASSERT_TRUE(distance.allFinite()) << what;
   EXPECT_LE(distance.cwiseAbs().maxCoeff(),
             // d_s of a single key is zero but for the rounding of dot products
-            kTolerance * std::max(1e-2, wanted.cwiseAbs().maxCoeff()))
+            kTolerance * std::max(0.05, wanted.cwiseAbs().maxCoeff()))
       << what;
 }
 
