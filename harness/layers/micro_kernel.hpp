@@ -48,6 +48,8 @@ struct RowTile {
   Index stride;
 
   ARENA_INLINE float at(int r, Index t) const { return data[r * stride + t]; }
+  /// Row 0 of it is row r of this.
+  RowTile from_row(Index r) const { return {data + r * stride, stride}; }
 };
 
 /// a(r, t) = data[t * stride + r]: the transpose of rows; all rows of the tile are read.
@@ -56,6 +58,7 @@ struct ColumnOperand {
   Index stride;
 
   ARENA_INLINE float at(int r, Index t) const { return data[t * stride + r]; }
+  ColumnOperand from_row(Index r) const { return {data + r, stride}; }
 };
 
 template <int Vectors = kTileVectors, int Rows = kTileRows>
@@ -125,26 +128,15 @@ struct Accumulators {
   }
 
  private:
-  /// Whether row r of the operand holds ones: a sum, which needs no multiplier.
-  template <class Operand>
-  static constexpr bool is_ones(int r) {
-    if constexpr (requires { Operand::kOnes; }) return r == Operand::kOnes;
-    return false;
-  }
-
   template <class Operand>
   ARENA_INLINE void step(const Operand& a, Index t, const float* b) {
     simd::Vec lanes[Vectors];
     unrolled<Vectors>(
         [&](auto c) ARENA_INLINE_LAMBDA { lanes[c] = simd::load_once(b + c * simd::kWidth); });
     unrolled<Rows>([&](auto r) ARENA_INLINE_LAMBDA {
-      if constexpr (is_ones<Operand>(r)) {
-        unrolled<Vectors>([&](auto c) ARENA_INLINE_LAMBDA { simd::add_term(at[r][c], lanes[c]); });
-      } else {
-        const simd::Vec factor(a.at(r, t));
-        unrolled<Vectors>(
-            [&](auto c) ARENA_INLINE_LAMBDA { simd::add_product(at[r][c], factor, lanes[c]); });
-      }
+      const simd::Vec factor(a.at(r, t));
+      unrolled<Vectors>([&](auto c)
+                            ARENA_INLINE_LAMBDA { simd::add_product(at[r][c], factor, lanes[c]); });
     });
   }
 };
@@ -158,7 +150,7 @@ ARENA_INLINE void with_vectors(Index lanes, const Body& body) {
   body.template operator()<Vectors>();
 }
 
-/// A read-only block of rows that a ColumnOperand may read in whole tiles.
+/// A read-only block of rows that may be read in whole vectors.
 struct Rows {
   const float* data;
   Index stride;
@@ -172,19 +164,14 @@ inline void copy_row(const float* from, Index cols, float* to, Index width) {
   for (Index d = cols; d < width; ++d) to[d] = 0;
 }
 
-/// `count` rows of `from` starting at `first`, readable in whole tiles of columns: as they lie
-/// where their width is a multiple of kTileRows and they stand close together, else copied into
-/// `space`, filled up with zeros in width. The rows after them, which are likely wanted next, are
-/// fetched into the second-level cache.
+/// `count` rows of `from` starting at `first`, readable in whole vectors: as they lie where their
+/// width is a multiple of kWidth and they stand close together, else copied into `space`, filled up
+/// with zeros in width.
 inline Rows contiguous_rows(const ConstView& from, Index first, Index count, float* space) {
-  const Index cols = from.cols(), width = round_up(cols, kTileRows), stride = from.outerStride();
+  const Index cols = from.cols(), width = round_up(cols, simd::kWidth), stride = from.outerStride();
   if (width == cols && stride == cols) return {from.data() + first * cols, cols};
-  const Index last = from.rows() - 1;
   for (Index i = 0; i < count; ++i) {
-    const float* const row = from.data() + (first + i) * stride;
-    const float* const next = from.data() + std::min(first + count + i, last) * stride;
-    for (Index d = 0; d < cols; d += kCacheLine) __builtin_prefetch(next + d, 0, 2);
-    copy_row(row, cols, space + i * width, width);
+    copy_row(from.data() + (first + i) * stride, cols, space + i * width, width);
   }
   return {space, width};
 }
@@ -242,6 +229,17 @@ void copy_transposed_by(FactorOf factor_of, const float* from, Index from_stride
   for_transposed(from, from_stride, rows, cols, to, to_stride,
                  [=](Index c, float* place, simd::Vec x, Index count) ARENA_INLINE_LAMBDA {
                    simd::store_part(place, simd::Vec(factor_of(c)) * x, count);
+                 });
+}
+/// to[c][r] = factor_of(c) * from[r][c] + held_of(c) * to[c][r].
+template <class FactorOf, class HeldOf>
+void merge_transposed(FactorOf factor_of, const float* from, Index from_stride, Index rows,
+                      Index cols, HeldOf held_of, float* to, Index to_stride) {
+  for_transposed(from, from_stride, rows, cols, to, to_stride,
+                 [=](Index c, float* place, simd::Vec x, Index count) ARENA_INLINE_LAMBDA {
+                   const simd::Vec held = simd::load_part(place, count);
+                   x = simd::Vec(factor_of(c)) * x + simd::Vec(held_of(c)) * held;
+                   simd::store_part(place, x, count);
                  });
 }
 inline void copy_transposed(const float* from, Index from_stride, Index rows, Index cols,

@@ -57,14 +57,6 @@ inline bool any(Mask mask) {
   sum = x * y + sum;
 #endif
 }
-/// sum += x in sum's own register.
-[[gnu::always_inline]] inline void add_term(Vec& sum, Vec x) {
-#ifdef __AVX__
-  asm("vaddps %1, %0, %0" : "+v"(sum.data) : "v"(x.data));
-#else
-  sum = sum + x;
-#endif
-}
 [[gnu::always_inline]] inline void add_product(DoubleVec& sum, DoubleVec x, DoubleVec y) {
 #ifdef __FMA__
   asm("vfmadd231pd %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));

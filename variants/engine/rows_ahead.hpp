@@ -12,9 +12,9 @@ class RowsAhead {
  public:
   /// Forgets what was not fetched in time.
   void clear() { *this = {}; }
-  /// At most kMost matrices.
+  /// At most kMost matrices; more are not fetched.
   void add(const ConstView& rows) {
-    if (rows.empty()) return;
+    if (rows.empty() || count_ == kMost) return;
     waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
   }
 
@@ -27,6 +27,18 @@ class RowsAhead {
   }
   ARENA_INLINE void one() {
     if (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);
+  }
+  /// As the weft of a product, where registers leave room for it.
+  ARENA_INLINE auto weft() {
+    return [this](auto) ARENA_INLINE_LAMBDA {
+      if constexpr (simd::kManyRegisters) one();
+    };
+  }
+  /// Elsewhere gcc 12 spills a part of the tile at each step: some lines after each tile.
+  ARENA_INLINE void after_tile() {
+    if constexpr (simd::kManyRegisters) return;
+    constexpr int kLines = 16;
+    for (int i = 0; i < kLines; ++i) one();
   }
   void all() {
     while (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);

@@ -40,18 +40,4 @@ struct QueryPart {
   }
 };
 
-/// Writes to[i][:] = factor * from^T[:][i], or adds it.
-inline void write_transposed(const float* from, Index from_stride, float factor, Output output,
-                             View to) {
-  if (output == Output::kOverwrite) {
-    copy_transposed(from, from_stride, to.cols(), to.rows(), factor, to.data(), to.outerStride());
-    return;
-  }
-  for_transposed(from, from_stride, to.cols(), to.rows(), to.data(), to.outerStride(),
-                 [&](Index, float* place, Vec x, Index count) ARENA_INLINE_LAMBDA {
-                   x = Vec(factor) * x + simd::load_part(place, count);
-                   simd::store_part(place, x, count);
-                 });
-}
-
 }  // namespace arena::softmax_backward_detail

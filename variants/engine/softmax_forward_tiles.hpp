@@ -126,7 +126,7 @@ class QueryTiles {
   /// What starts after this tile: another of the problem, or the next problem.
   void expect(Range queries, const SoftmaxProblem* next) {
     const Index end = queries.end;
-    expected_ = true;
+    expected_ = end < problem_->in.query.rows() || next;
     if (end < problem_->in.query.rows()) {
       ahead_.add(rows_in(problem_->in.query, {end, end + queries.size()}));
     } else if (next) {

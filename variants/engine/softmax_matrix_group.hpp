@@ -5,6 +5,7 @@
 // block's exponentials are made.
 
 #include "harness/layers/matrix_unit.hpp"
+#include "harness/layers/rows.hpp"
 #include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
@@ -64,8 +65,8 @@ template <int kParts>
 class MatrixPipeline;
 
 template <int kParts>
-class MatrixGroup : public QueryLanes<2, kBlock> {
-  using Base = QueryLanes<2, kBlock>;
+class MatrixGroup : public QueryLanes<2> {
+  using Base = QueryLanes<2>;
 
  public:
   using Pipeline = MatrixPipeline<kParts>;
@@ -86,11 +87,14 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   };
 
   void take(Workspace& workspace, Index head_dim) {
+    head_dim_ = head_dim;
     query_ = workspace.take<Panel>(query_panels(head_dim)).data();
-    take_lanes(workspace, head_dim);
+    out_ = workspace.take<float>(out_floats(head_dim)).data();
+    take_lanes(workspace);
   }
   static Index bytes(Index head_dim) {
-    return stored_bytes<Panel>(query_panels(head_dim)) + lanes_bytes(head_dim);
+    return stored_bytes<Panel>(query_panels(head_dim)) + stored_bytes<float>(out_floats(head_dim)) +
+           lanes_bytes();
   }
 
   void start(const ConstView& query, Range queries, float scale) {
@@ -132,7 +136,7 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
   /// out^T = factors out^T + value^T p, sum = factors sum + sums.
   template <class Weft>
   ARENA_INLINE void add(const BlockSum& block, Weft&& weft) const {
-    Base::rescale(block.move);
+    if (block.move.rescales) rescale(block.move);
     for (int c = 0; c < kVectors; ++c) {
       float* const place = sum_ + c * simd::kWidth;
       simd::store(place, simd::load(place) + block.sums.at[c]);
@@ -144,6 +148,25 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
     matrix_unit::multiply<kParts>(block.value, matrix_unit::blocks(head_dim_), {block.p, 0}, 1,
                                   block.depth, out_, kLanes, from_out, weft);
     has_out_ = true;
+  }
+
+  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
+  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
+    const bool merges = output == Output::kAdd;
+    if (!has_out_) {
+      if (merges) return;
+      std::fill_n(out_, out_floats(head_dim_), 0.0F);
+    }
+    const auto shares = Base::close(outputs, statistics, output);
+    const Index count = queries_.size(), stride = outputs.out.outerStride();
+    float* const out = row_of(outputs.out, queries_.begin);
+    const auto own = [&](Index lane) { return shares.own[lane]; };
+    if (!merges) {
+      return copy_transposed_by(own, out_, kLanes, head_dim_, count, out, stride);
+    }
+    merge_transposed(
+        own, out_, kLanes, head_dim_, count, [&](Index lane) { return shares.held[lane]; }, out,
+        stride);
   }
 
  private:
@@ -160,9 +183,22 @@ class MatrixGroup : public QueryLanes<2, kBlock> {
     }
   }
 
+  void rescale(const Move& move) const {
+    Base::rescale_sums(move);
+    for (int c = 0; c < kVectors; ++c) {
+      for (Index d = 0; d < head_dim_; ++d) {
+        float* const place = out_ + d * kLanes + c * simd::kWidth;
+        simd::store(place, simd::load(place) * move.factors.at[c]);
+      }
+    }
+  }
+
+  static Index out_floats(Index head_dim) { return round_up(head_dim, kBlock) * kLanes; }
   static Index query_panels(Index head_dim) { return matrix_unit::blocks(head_dim) * kParts; }
 
+  Index head_dim_ = 0;
   Panel* query_ = nullptr;  // right operand [chunk of head_dim][part]
+  float* out_ = nullptr;    // out^T [head_dim in whole blocks][kLanes]
   float factor_ = 1;        // scale in units of log2
 };
 

@@ -241,8 +241,12 @@ inline void MatrixQueryTile::finish(const QueryPart& part) {
   MatrixKeyBlock::advance(*this, {});
   if (!has_d_query_) return part.start(queries_);
   const Index head_dim = problem_.in.query.cols();
-  write_transposed(d_query_t_, kQueryTile, 1, part.output,
-                   {part.row(queries_.begin), queries_.size(), head_dim, part.width});
+  float* const to = part.row(queries_.begin);
+  if (part.output == Output::kOverwrite) {
+    return copy_transposed(d_query_t_, kQueryTile, head_dim, queries_.size(), 1, to, part.width);
+  }
+  const auto one = [](Index) { return 1.0F; };
+  merge_transposed(one, d_query_t_, kQueryTile, head_dim, queries_.size(), one, to, part.width);
 }
 
 }  // namespace arena::softmax_backward_detail

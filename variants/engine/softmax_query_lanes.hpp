@@ -3,7 +3,7 @@
 // kLanes queries stand in the vector lanes, blocks of keys come by, so maximum, sum and rescaling
 // need no reduction across lanes. For each block of keys:
 //   scores^T[j][:] = sum_d key[j][d] query^T[d][:] - reference,  p = 2^scores,
-//   out^T[d][:] += sum_j value[j][d] p[j][:],  sum += sum_j p[j][:].
+//   out[i][:] += sum_j p[j][i] value[j][:],  sum += sum_j p[j][:].
 // The reference is zero where the largest score of the first block that a row sees lies within
 // kHeadroom of it, else that score. It moves, and out and sum are rescaled, only when a score
 // exceeds it by more than kHeadroom: p then stays below 2^kHeadroom, and most blocks need neither
@@ -30,8 +30,7 @@ struct Lanes {
   Vec at[Vectors];
 };
 
-/// kRows: of a tile of out^T.
-template <int kVectorsOfGroup, Index kRows>
+template <int kVectorsOfGroup>
 class QueryLanes {
  public:
   static constexpr int kVectors = kVectorsOfGroup;
@@ -105,63 +104,12 @@ class QueryLanes {
     std::copy_n(statistics.data() + queries_.begin, queries_.size(), reference_);
   }
 
-  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
-  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
-    const bool merges = output == Output::kAdd;
-    if (!has_out_) {
-      if (merges) return;
-      clear_out();
-    }
-    const Index first = queries_.begin, count = queries_.size();
-    alignas(kAlignment) float inverse[kLanes], earlier[kLanes], log2_sum[kLanes],
-        log_sum_exp[kLanes];
-    for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
-      const Vec zero(0.0F), reference = simd::load(reference_ + lane);
-      const Vec held = merges ? held_sum(statistics, lane) : zero;
-      const Vec sum = simd::load(sum_ + lane) + held;
-      // that of a row with a key is at least its largest score's
-      const auto empty = sum < Vec(0.5F / (1 << kHeadroom));
-      const Vec log2 = simd::select(empty, zero, simd::log2(sum));
-      const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
-      const Vec factor = simd::select(empty, zero, Vec(1.0F) / sum);
-      simd::store(inverse + lane, factor);
-      simd::store(earlier + lane, factor * held);
-      simd::store(log2_sum + lane, log2);
-      simd::store(log_sum_exp + lane,
-                  simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
-    }
-    if (View wanted = outputs.log_sum_exp; !wanted.empty()) {
-      for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
-    }
-    if (!statistics.empty()) {
-      std::copy_n(reference_, count, &statistics(0, first));
-      std::copy_n(log2_sum, count, &statistics(1, first));
-    }
-    const Index stride = outputs.out.outerStride();
-    float* const out = const_cast<View&>(outputs.out).data() + first * stride;
-    if (!merges) {
-      copy_transposed_by([&](Index lane) { return inverse[lane]; }, out_, kLanes, head_dim_, count,
-                         out, stride);
-      return;
-    }
-    for_transposed(out_, kLanes, head_dim_, count, out, stride,
-                   [&](Index lane, float* place, Vec x, Index number) ARENA_INLINE_LAMBDA {
-                     x = Vec(inverse[lane]) * x +
-                         Vec(earlier[lane]) * simd::load_part(place, number);
-                     simd::store_part(place, x, number);
-                   });
-  }
-
  protected:
-  void take_lanes(Workspace& workspace, Index head_dim) {
-    head_dim_ = head_dim;
-    out_ = workspace.take<float>(out_size(head_dim)).data();
+  void take_lanes(Workspace& workspace) {
     reference_ = workspace.take<float>(kLanes).data();
     sum_ = workspace.take<float>(kLanes).data();
   }
-  static Index lanes_bytes(Index head_dim) {
-    return stored_bytes<float>(out_size(head_dim)) + 2 * stored_bytes<float>(kLanes);
-  }
+  static Index lanes_bytes() { return 2 * stored_bytes<float>(kLanes); }
 
   void start_lanes(Range queries) {
     queries_ = queries;
@@ -187,7 +135,39 @@ class QueryLanes {
     return simd::select(reference == Vec(kNoReference), zero, zero - reference);
   }
 
-  void clear_out() const { std::fill_n(out_, out_size(head_dim_), 0.0F); }
+  /// What a row of out becomes: own times what the group has + held times what it holds.
+  struct Shares {
+    alignas(kAlignment) float own[kLanes], held[kLanes];
+  };
+  /// Writes log_sum_exp and statistics; kAdd: after resume, merges with what they hold.
+  Shares close(const HeadOutputs& outputs, View statistics, Output output) const {
+    const Index first = queries_.begin, count = queries_.size();
+    Shares shares;
+    alignas(kAlignment) float log2_sum[kLanes], log_sum_exp[kLanes];
+    for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
+      const Vec zero(0.0F), reference = simd::load(reference_ + lane);
+      const Vec held = output == Output::kAdd ? held_sum(statistics, lane) : zero;
+      const Vec sum = simd::load(sum_ + lane) + held;
+      // that of a row with a key is at least its largest score's
+      const auto empty = sum < Vec(0.5F / (1 << kHeadroom));
+      const Vec log2 = simd::select(empty, zero, simd::log2(sum));
+      const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
+      const Vec factor = simd::select(empty, zero, Vec(1.0F) / sum);
+      simd::store(shares.own + lane, factor);
+      simd::store(shares.held + lane, factor * held);
+      simd::store(log2_sum + lane, log2);
+      simd::store(log_sum_exp + lane,
+                  simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
+    }
+    if (View wanted = outputs.log_sum_exp; !wanted.empty()) {
+      for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
+    }
+    if (!statistics.empty()) {
+      std::copy_n(reference_, count, &statistics(0, first));
+      std::copy_n(log2_sum, count, &statistics(1, first));
+    }
+    return shares;
+  }
 
   /// The sum that rows hold in their statistics, over the group's references, for the lanes of a
   /// vector; zero where they hold none.
@@ -200,26 +180,18 @@ class QueryLanes {
                         simd::exp2(reference - simd::load(reference_ + lane) + log2));
   }
 
-  static Index out_size(Index head_dim) { return round_up(head_dim, kRows) * kLanes; }
-
-  /// out and sum *= factors, each lane by its own.
-  void rescale(const Move& move) const {
-    if (!move.rescales) return;
+  /// sum *= factors, each lane by its own.
+  void rescale_sums(const Move& move) const {
     for (int c = 0; c < kVectors; ++c) {
-      const auto scale = [&](float* place) {
-        simd::store(place, simd::load(place) * move.factors.at[c]);
-      };
-      scale(sum_ + c * simd::kWidth);
-      for (Index d = 0; d < head_dim_; ++d) scale(out_ + d * kLanes + c * simd::kWidth);
+      float* const place = sum_ + c * simd::kWidth;
+      simd::store(place, simd::load(place) * move.factors.at[c]);
     }
   }
 
-  Index head_dim_ = 0;
   Range queries_{};
-  float* out_ = nullptr;        // [head_dim in whole tiles][kLanes]
   float* reference_ = nullptr;  // [kLanes]; kNoReference until the row has seen a key
   float* sum_ = nullptr;        // [kLanes]
-  /// Until then out_ counts as zero: the first product writes it.
+  /// Until then out counts as zero: the first product writes it.
   mutable bool has_out_ = false;
 };
 

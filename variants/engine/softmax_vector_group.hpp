@@ -6,21 +6,16 @@
 #include <variant>
 
 #include "variants/engine/rows_ahead.hpp"
+#include "variants/engine/softmax_lane_sums.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 #include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
 
 namespace arena::softmax_forward_detail {
 
-/// A tile of rows of values and a row of ones below them, whose product is the sum.
-template <int kRows>
-struct OnesBelow : ColumnOperand {
-  static constexpr int kOnes = kRows;
-};
-
 class VectorPipeline;
 
-class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
+class VectorGroup : public QueryLanes<kTileVectors> {
  public:
   using Pipeline = VectorPipeline;
   using Session = std::monostate;               // of a worker
@@ -33,17 +28,20 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     const VectorGroup* group = nullptr;  // none: nothing
     Rows value;                          // from key `begin` on
     Index begin;
-    Sections sections;  // of keys
-    const float* p;     // of each section [keys, in whole register tiles][its vectors]
-    Move move;          // of the references before
+    Sections sections;                       // of keys
+    const float* p;                          // SectionScores
+    alignas(kAlignment) float sums[kLanes];  // of it
+    Move move;                               // of the references before
   };
 
   void take(Workspace& workspace, Index head_dim) {
+    head_dim_ = head_dim;
     query_ = workspace.take<float>(head_dim * kLanes).data();
-    take_lanes(workspace, head_dim);
+    out_.take(workspace, head_dim);
+    take_lanes(workspace);
   }
   static Index bytes(Index head_dim) {
-    return stored_bytes<float>(head_dim * kLanes) + lanes_bytes(head_dim);
+    return stored_bytes<float>(head_dim * kLanes) + LaneSums::bytes(head_dim) + lanes_bytes();
   }
 
   void start(const ConstView& query, Range queries, float scale) {
@@ -66,7 +64,8 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
       tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
-                        [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
+                        ahead.weft());
+      ahead.after_tile();
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
       });
@@ -75,120 +74,66 @@ class VectorGroup : public QueryLanes<kTileVectors, kTileRows> {
     return maxima;
   }
 
-  /// out^T = factors out^T + value^T p, and the same with ones for the sum. A block's own sums
-  /// start at zero: more accurate.
+  /// Register tiles of the product with values.
+  Index product_tiles() const { return out_.tiles(queries_.size()); }
+
+  /// out = factors out + p^T value, sum = factors sum + that of p.
   template <class Weft>
   Weft add(const BlockSum& block, Weft weft) const {
-    rescale(block.move);
+    if (block.move.rescales) rescale(block.move);
+    for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
+      simd::store(sum_ + lane, simd::load(sum_ + lane) + simd::load(block.sums + lane));
+    }
     const bool first = !has_out_ && block.sections.are_whole(queries_);
-    if (!has_out_ && !first) clear_out();
+    if (!has_out_ && !first) out_.clear();
     has_out_ = true;
     const float* p = block.p;
     for (const Section& section : block.sections) {
-      const Index count = section.rows.size();
-      const float* const value =
-          block.value.data + (section.rows.begin - block.begin) * block.value.stride;
-      with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
-        constexpr int kRows = kRowsFor<Vectors>;
-        const Product<Vectors> product{{value, block.value.stride}, p, count, section.first, first};
-        if (head_dim_ % kRows == 0) {
-          weft = add<kRows>(product, weft);
-        } else {
-          weft = add<kTileRows>(product, weft);
-        }
-      });
-      p += round_up(count, kTileRows) * section.vectors * simd::kWidth;
+      const Index skipped = section.rows.begin - block.begin;
+      out_.add({.p = p,
+                .p_stride = section.vectors * simd::kWidth,
+                .rows = {block.value.data + skipped * block.value.stride, block.value.stride},
+                .depth = section.rows.size(),
+                .first = section.first,
+                .vectors = section.vectors,
+                .lanes = section.lanes(queries_).size(),
+                .output = first ? Output::kOverwrite : Output::kAdd},
+               weft);
+      p += SectionScores::floats_of(section);
     }
     return weft;
+  }
+
+  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
+  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
+    if (!has_out_) {
+      if (output == Output::kAdd) return;
+      out_.clear();
+    }
+    const Shares shares = close(outputs, statistics, output);
+    View out = outputs.out;
+    out_.write([&](Index i) { return shares.own[i]; }, [&](Index i) { return shares.held[i]; },
+               output, out.row_slice(queries_.begin, queries_.size()));
   }
 
  private:
-  template <int Vectors>
-  struct Product {
-    ColumnOperand value;
-    const float* p;  // [count][Vectors]
-    Index count;
-    int first;        // of the group's vectors
-    bool overwrites;  // out, which holds nothing yet
-
-    static constexpr Index kStride = Vectors * simd::kWidth;
-  };
-
-  template <int kRows, int Vectors, class Weft>
-  Weft add(const Product<Vectors>& product, Weft weft) const {
-    const ColumnOperand& value = product.value;
-    float* const out = out_ + product.first * simd::kWidth;
-    float* const sum = sum_ + product.first * simd::kWidth;
-    Index d = 0;
-    if constexpr (simd::kManyRegisters) {
-      add_tile<Accumulators<Vectors, kRows + 1>>(
-          product, OnesBelow<kRows>{value}, weft,
-          [&](int r) ARENA_INLINE_LAMBDA { return r < kRows ? out + r * kLanes : sum; });
-      d = kRows;
-    } else {
-      add_sums(product, sum);
-    }
-    for (; d < head_dim_; d += kRows) {
-      add_tile<Accumulators<Vectors, kRows>>(
-          product, ColumnOperand{value.data + d, value.stride}, weft,
-          [&](int r) ARENA_INLINE_LAMBDA { return out + (d + r) * kLanes; });
-    }
-    return weft;
+  void rescale(const Move& move) const {
+    rescale_sums(move);
+    alignas(kAlignment) float factors[kLanes];
+    for (int c = 0; c < kVectors; ++c) simd::store(factors + c * simd::kWidth, move.factors.at[c]);
+    out_.scale(factors, queries_.size());
   }
 
-  /// place_of_row(r)[:] += sum over keys of rows.at(r, key) p[key][:].
-  template <class Tile, int Vectors, class Operand, class Weft, class Place>
-  ARENA_INLINE static void add_tile(const Product<Vectors>& product, const Operand& rows,
-                                    Weft& weft, const Place& place_of_row) {
-    Tile tile;
-    tile.clear();
-    tile.multiply_add(rows, product.p, product.kStride, product.count, weft);
-    if (product.overwrites) {
-      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        simd::store(place_of_row(r) + c * simd::kWidth, tile.at[r][c]);
-      });
-      return;
-    }
-    tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-      float* const place = place_of_row(r) + c * simd::kWidth;
-      simd::store(place, simd::load(place) + tile.at[r][c]);
-    });
-  }
-
-  /// Where registers leave no room for the sum beside a tile. Every kTileRows-th row by itself, to
-  /// hide the latency of an addition.
-  template <int Vectors>
-  static void add_sums(const Product<Vectors>& product, float* sums) {
-    Accumulators<Vectors> parts;
-    parts.clear();
-    Index j = 0;
-    for (; j + kTileRows <= product.count; j += kTileRows) {
-      parts.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        simd::add_term(parts.at[r][c],
-                       simd::load(product.p + (j + r) * product.kStride + c * simd::kWidth));
-      });
-    }
-    for (; j < product.count; ++j) {
-      for (int c = 0; c < Vectors; ++c) {
-        simd::add_term(parts.at[0][c],
-                       simd::load(product.p + j * product.kStride + c * simd::kWidth));
-      }
-    }
-    for (int c = 0; c < Vectors; ++c) {
-      float* const place = sums + c * simd::kWidth;
-      const Vec sum = (parts.at[0][c] + parts.at[1][c]) + (parts.at[2][c] + parts.at[3][c]);
-      simd::store(place, simd::load(place) + sum);
-    }
-  }
-
+  Index head_dim_ = 0;
   float* query_ = nullptr;  // [head_dim][kLanes]
+  LaneSums out_;
 };
 
 /// Blocks of keys on their way into groups: the exponentials of one are woven into the product with
 /// values of the one before.
 class VectorPipeline {
  public:
-  VectorPipeline(Workspace& workspace, Index head_dim) : head_dim_(head_dim) {
+  VectorPipeline(Workspace& workspace, Index head_dim) {
     keys_ = workspace.take<float>(floats(head_dim)).data();
     for (float*& space : value_spaces_) space = workspace.take<float>(floats(head_dim)).data();
     for (float*& space : score_spaces_) space = workspace.take<float>(kScores).data();
@@ -219,7 +164,6 @@ class VectorPipeline {
     next.p = score_spaces_[0];
     next.sections.set(keys, group.queries(), cover,
                       [&](Range some) { return mask.queries_of(some, group.queries()); });
-    float* end = score_spaces_[0];
     Lanes<VectorGroup::kVectors> maxima = VectorGroup::least<VectorGroup::kVectors>();
     for_sections(next, [&]<int Vectors>(const Section& section, float* scores) {
       const auto raised = score<Vectors>(group, mask, section, scores, cover, ahead);
@@ -227,7 +171,6 @@ class VectorPipeline {
         Vec& largest = maxima.at[section.first + c];
         largest = simd::maximum(largest, raised.at[c]);
       }
-      end = scores + round_up(section.rows.size(), kTileRows) * Vectors * simd::kWidth;
     });
     group.move_reference(maxima, next.move);
     if (next.move.any) {
@@ -235,17 +178,20 @@ class VectorPipeline {
         VectorGroup::shift_scores<Vectors>(next.move, section.first, scores, section.rows.size());
       });
     }
-    with_forward_pace(head_dim_, [&]<int kPace>() {
-      Exponentials<kPace> exponentials{score_spaces_[0], end};
+    hide_rows_beyond(next);
+    std::fill_n(next.sums, kLanes, 0.0F);
+    const Index tiles = pending_->group ? pending_->group->product_tiles() : 0;
+    with_forward_pace(tiles, [&]<int kPace>() {
+      Exponentials<kPace> exponentials({score_spaces_[0], next.sections}, next.sums);
       if (pending_->group) exponentials = pending_->group->add(*pending_, exponentials);
-      while (exponentials.scores != exponentials.end) exponentials.two();
+      exponentials.finish();
     });
     pending_->group = nullptr;
     std::swap(next_, pending_);
   }
 
   void flush() {
-    if (pending_->group) pending_->group->add(*pending_, [](auto) {});
+    if (pending_->group) pending_->group->add(*pending_, no_weft);
     pending_->group = nullptr;
   }
 
@@ -260,8 +206,17 @@ class VectorPipeline {
     for (const Section& section : block.sections) {
       with_vectors(section.vectors * simd::kWidth,
                    [&]<int Vectors>() { body.template operator()<Vectors>(section, scores); });
-      scores += round_up(section.rows.size(), kTileRows) * section.vectors * simd::kWidth;
+      scores += SectionScores::floats_of(section);
     }
+  }
+
+  /// Those that fill up a register tile.
+  void hide_rows_beyond(const VectorGroup::BlockSum& block) const {
+    for_sections(block, [&]<int Vectors>(const Section& section, float* scores) {
+      constexpr Index kRow = Vectors * simd::kWidth;
+      std::fill(scores + section.rows.size() * kRow, scores + SectionScores::floats_of(section),
+                -std::numeric_limits<float>::infinity());
+    });
   }
 
   template <int Vectors>
@@ -276,10 +231,9 @@ class VectorPipeline {
   }
 
   static Index floats(Index head_dim) {
-    return VectorGroup::kKeyBlock * round_up(head_dim, kTileRows);
+    return VectorGroup::kKeyBlock * round_up(head_dim, simd::kWidth);
   }
 
-  Index head_dim_;
   Range block_{};
   Rows key_{}, value_{};
   float* keys_;

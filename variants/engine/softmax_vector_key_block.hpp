@@ -6,14 +6,14 @@
 //   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - ref_i - log2_sum_i)
 //   d_s[i][:] = p * (sum_d d_out[i][d] value^T[d][:] - shift_i),
 //                                          shift_i = <d_out_i, out_i> - d_log_sum_exp_i
-//   d_value^T[d][:] += sum_i d_out[i][d] p[i][:],  d_key^T[d][:] += sum_i query[i][d] d_s[i][:]
+//   d_value[j][:] += sum_i p[i][j] d_out[i][:],  d_key[j][:] += sum_i d_s[i][j] query[i][:]
 //   d_query[i][:] += sum_j d_s[i][j] key[j][:]
 
 #include <numbers>
 #include <variant>
 
-#include "harness/layers/product.hpp"
 #include "variants/engine/softmax_backward_problem.hpp"
+#include "variants/engine/softmax_lane_sums.hpp"
 #include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
 
@@ -24,50 +24,11 @@ using simd::Vec;
 constexpr Index kPanels = kKeyBlock / kTileLanes;
 constexpr Index kQueryStep = Sections::kUnit;  // queries whose d_query is made together
 
-/// Where a product goes.
-struct Sums {
-  float* data;  // [count][stride]
-  Index stride, count;
-  Output output;
-};
-
-/// to += rows [count, depth] b [depth, columns], or = that. Rows are read in whole tiles.
-template <int kVectors, int kRows>
-void add_columns(const RowTile& rows, const Rows& b, Index depth, const Sums& to) {
-  for (Index r = 0; r < to.count; r += kRows) {
-    Accumulators<kVectors, kRows> tile;
-    tile.clear();
-    tile.multiply_add(RowTile{rows.data + r * rows.stride, rows.stride}, b.data, b.stride, depth);
-    float* const place = to.data + r * to.stride;
-    if (to.output == Output::kAdd) {
-      tile.add_to(place, to.stride, to.count - r);
-    } else {
-      tile.store_to(place, to.stride, to.count - r);
-    }
-  }
-}
-
-/// The same for any number of vectors of columns; few of them make room for more rows.
-inline void add_product(const RowTile& rows, const Rows& b, Index depth, Index vectors,
-                        const Sums& to) {
-  const auto columns = [&]<int kVectors, int kRows>(Index c) {
-    const Index column = c * simd::kWidth;
-    add_columns<kVectors, kRows>(rows, {b.data + column, b.stride}, depth,
-                                 {to.data + column, to.stride, to.count, to.output});
-  };
-  Index c = 0;
-  for (; c + kTileVectors <= vectors; c += kTileVectors) {
-    columns.template operator()<kTileVectors, kTileRows>(c);
-  }
-  for (; c + 2 <= vectors; c += 2) columns.template operator()<2, kQueryStep>(c);
-  for (; c < vectors; ++c) columns.template operator()<1, kQueryStep>(c);
-}
-
 /// A tile of queries, and what the blocks of keys share while they visit it.
 class VectorQueryTile {
  public:
   VectorQueryTile(Workspace& workspace, const BackwardProblem& problem) : problem_(problem) {
-    const Index rows = kQueryTile * round_up(problem.in.query.cols(), kTileRows);
+    const Index rows = kQueryTile * round_up(problem.in.query.cols(), simd::kWidth);
     p_ = workspace.take<float>(kScores).data();
     d_s_ = workspace.take<float>(kScores).data();
     query_space_ = workspace.take<float>(rows).data();
@@ -75,7 +36,7 @@ class VectorQueryTile {
   }
   static Index bytes(Index head_dim) {
     return 2 * stored_bytes<float>(kScores) +
-           2 * stored_bytes<float>(kQueryTile * round_up(head_dim, kTileRows));
+           2 * stored_bytes<float>(kQueryTile * round_up(head_dim, simd::kWidth));
   }
 
   void start(Range queries, const QueryPart& part) {
@@ -97,7 +58,7 @@ class VectorQueryTile {
   Range queries_{};
   Rows query_{}, d_out_{};
   float *p_, *d_s_;                    // [kQueryTile][kKeyBlock]
-  float *query_space_, *d_out_space_;  // [kQueryTile][head_dim in whole register tiles]
+  float *query_space_, *d_out_space_;  // [kQueryTile][head_dim in whole vectors]
   bool has_d_query_ = false;           // until then it counts as zero
 };
 
@@ -111,18 +72,18 @@ class VectorKeyBlock {
     problem_ = &problem;
     head_dim_ = problem.in.query.cols();
     width_ = round_up(head_dim_, simd::kWidth);
-    rows_ = round_up(head_dim_, kTileRows);
     key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     key_ = workspace.take<float>(kKeyBlock * width_).data();
-    d_key_t_ = workspace.take<float>(kKeyBlock * rows_).data();
-    d_value_t_ = workspace.take<float>(kKeyBlock * rows_).data();
+    for (LaneSums* sums : {d_key_, d_value_}) {
+      for (Index panel = 0; panel < kPanels; ++panel) sums[panel].take(workspace, head_dim_);
+    }
   }
 
   static Index bytes(Index head_dim) {
     return 2 * stored_bytes<float>(kKeyBlock * head_dim) +
            stored_bytes<float>(kKeyBlock * round_up(head_dim, simd::kWidth)) +
-           2 * stored_bytes<float>(kKeyBlock * round_up(head_dim, kTileRows));
+           2 * kPanels * LaneSums::bytes(head_dim);
   }
 
   void start(Range keys) {
@@ -160,8 +121,8 @@ class VectorKeyBlock {
                    [&](Range some) { return problem_->mask.keys_of(some, keys); });
       for (const Section& section : sections) {
         const Index skipped = section.rows.begin - queries.begin;
-        const Piece piece{section.rows, section.lanes(keys), panel, section.first * simd::kWidth,
-                          skipped * kKeyBlock};
+        const Piece piece{section.rows,  section.lanes(keys), panel,
+                          section.first, section.vectors,     skipped * kKeyBlock};
         with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
           attend<Vectors>(piece, skip(tile.query_, skipped), skip(tile.d_out_, skipped), cover,
                           ahead);
@@ -174,35 +135,40 @@ class VectorKeyBlock {
   /// Writes d_key and d_value, or adds to them.
   void finish() {
     need_gradients();
+    const auto& d_in = problem_->d_in;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
-      const Index first = keys_.begin + panel * kTileLanes, place = panel * rows_ * kTileLanes;
-      const Index count = std::min(kTileLanes, keys_.end - first);
-      write(d_key_t_ + place, problem_->scale, problem_->d_in.key.row_slice(first, count));
-      write(d_value_t_ + place, 1, problem_->d_in.value.row_slice(first, count));
+      write(d_key_[panel], problem_->scale, d_in.key, panel_keys(panel));
+      write(d_value_[panel], 1, d_in.value, panel_keys(panel));
     }
   }
 
  private:
   void need_gradients() {
     if (has_gradients_) return;
-    std::fill_n(d_key_t_, kKeyBlock * rows_, 0.0F);
-    std::fill_n(d_value_t_, kKeyBlock * rows_, 0.0F);
+    for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
+      d_key_[panel].clear();
+      d_value_[panel].clear();
+    }
     has_gradients_ = true;
   }
 
-  void write(const float* from, float factor, const View& to) const {
-    write_transposed(from, kTileLanes, factor, problem_->output, to);
+  void write(const LaneSums& sums, float factor, View to, Range keys) const {
+    sums.write([=](Index) { return factor; }, [](Index) { return 1.0F; }, problem_->output,
+               to.row_slice(keys.begin, keys.size()));
   }
 
   /// Queries and keys of a panel, whole vectors of them, that see each other.
   struct Piece {
     Range queries, keys;
     Index panel;
-    Index lane;  // of the panel: that of the first key
-    Index row;   // of p_ and d_s_: where that of the first query starts
+    int first;  // of the panel's vectors
+    int vectors;
+    Index row;  // of p_ and d_s_: where that of the first query starts
 
     /// Of the first score in p_ and d_s_.
-    Index place() const { return row + panel * kTileLanes + lane; }
+    Index place() const { return row + panel * kTileLanes + lane(); }
+    /// That of the first key, in the panel.
+    Index lane() const { return first * simd::kWidth; }
   };
 
   Range panel_keys(Index panel) const {
@@ -218,8 +184,8 @@ class VectorKeyBlock {
       problem_->mask.hide(piece.queries, piece.keys, {p_ + piece.place(), kKeyBlock, 1});
     }
     differentiate<Vectors>(piece, d_out);
-    add_transposed<Vectors>(piece, d_out, p_, d_value_t_, ahead);
-    add_transposed<Vectors>(piece, query, d_s_, d_key_t_, ahead);
+    add_keys(piece, p_, d_out, d_value_[piece.panel], ahead);
+    add_keys(piece, d_s_, query, d_key_[piece.panel], ahead);
   }
 
   static Rows skip(const Rows& rows, Index count) {
@@ -256,19 +222,21 @@ class VectorKeyBlock {
                  Output output) const {
     const Index j = keys.begin - keys_.begin;
     const float* const d_s = d_s_ + (queries.begin - tile_begin) * kKeyBlock + j;
-    add_product({d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(), width_ / simd::kWidth,
-                {d_query.row(queries.begin), width_, queries.size(), output});
+    add_product(RowTile{d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(),
+                width_ / simd::kWidth, {d_query.row(queries.begin), width_, queries.size(), output},
+                no_weft);
   }
 
   /// p_[i][:] = scores in units of log2.
   template <int Vectors>
   void score(const Piece& piece, const Rows& query, RowsAhead& ahead) {
-    const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane;
+    const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane();
     for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.clear();
       tile.multiply_add(RowTile{query.data + i * query.stride, query.stride}, key_t, kTileLanes,
-                        head_dim_, [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
+                        head_dim_, ahead.weft());
+      ahead.after_tile();
       tile.store(p_ + piece.place() + i * kKeyBlock, kKeyBlock);
     });
   }
@@ -298,7 +266,7 @@ class VectorKeyBlock {
     Accumulators<Vectors, kRows> tile;
     tile.clear();
     tile.multiply_add(RowTile{d_out.data + i * d_out.stride, d_out.stride},
-                      value_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane, kTileLanes,
+                      value_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane(), kTileLanes,
                       head_dim_, probabilities);
     while (probabilities.next != kRows * Vectors) probabilities.one();
     tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
@@ -307,39 +275,31 @@ class VectorKeyBlock {
     });
   }
 
-  /// to^T[d][:] += sum over i of rows[i][d] tile[i][:].
-  template <int Vectors>
-  void add_transposed(const Piece& piece, const Rows& rows, const float* tile, float* to,
-                      RowsAhead& ahead) const {
-    float* const panel = to + piece.panel * rows_ * kTileLanes + piece.lane;
-    const auto add = [&]<int kRows>() {
-      for (Index d = 0; d < head_dim_; d += kRows) {
-        Accumulators<Vectors, kRows> sum;
-        if (overwrites_) {
-          sum.clear();
-        } else {
-          sum.load(panel + d * kTileLanes, kTileLanes);
-        }
-        sum.multiply_add(ColumnOperand{rows.data + d, rows.stride}, tile + piece.place(), kKeyBlock,
-                         piece.queries.size(), [&](auto) ARENA_INLINE_LAMBDA { ahead.one(); });
-        sum.store(panel + d * kTileLanes, kTileLanes);
-      }
-    };
-    if (head_dim_ % kRowsFor<Vectors> == 0) return add.template operator()<kRowsFor<Vectors>>();
-    add.template operator()<kTileRows>();
+  /// to[j][:] += sum over i of tile[i][j] rows[i][:].
+  void add_keys(const Piece& piece, const float* tile, const Rows& rows, const LaneSums& to,
+                RowsAhead& ahead) const {
+    auto weft = ahead.weft();
+    to.add({.p = tile + piece.place(),
+            .p_stride = kKeyBlock,
+            .rows = rows,
+            .depth = piece.queries.size(),
+            .first = piece.first,
+            .vectors = piece.vectors,
+            .lanes = piece.keys.size(),
+            .output = overwrites_ ? Output::kOverwrite : Output::kAdd},
+           weft);
   }
 
   const BackwardProblem* problem_ = nullptr;
   Index head_dim_ = 0;
   Index width_ = 0;  // head_dim in whole vectors
-  Index rows_ = 0;   // head_dim in whole register tiles
   Range keys_{};
-  float *key_t_, *value_t_;      // [kPanels][head_dim][kTileLanes]
-  float* key_;                   // [kKeyBlock][width]
-  float *d_key_t_, *d_value_t_;  // [kPanels][rows][kTileLanes]
-  float *p_, *d_s_;              // the tile's
-  bool has_gradients_ = false;   // until then d_key_t_ and d_value_t_ count as zero
-  bool overwrites_ = false;      // they are, and this visit gives all of them
+  float *key_t_, *value_t_;                     // [kPanels][head_dim][kTileLanes]
+  float* key_;                                  // [kKeyBlock][width]
+  LaneSums d_key_[kPanels], d_value_[kPanels];  // of the keys
+  float *p_, *d_s_;                             // the tile's
+  bool has_gradients_ = false;                  // until then these sums count as zero
+  bool overwrites_ = false;                     // they are, and this visit gives all of them
 };
 
 }  // namespace arena::softmax_backward_detail
