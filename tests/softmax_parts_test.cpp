@@ -245,11 +245,11 @@ Matrix normal(Index rows, Index cols, std::uint64_t seed) {
 }
 
 struct Values {
-  explicit Values(Index length)
-      : query(3 * normal(length, kDim, 1)),
-        key(normal(length, kDim, 2)),
-        value(normal(length, kDim, 3)),
-        d_out(normal(length, kDim, 4)),
+  explicit Values(Index length, Index head_dim = kDim)
+      : query(3 * normal(length, head_dim, 1)),
+        key(normal(length, head_dim, 2)),
+        value(normal(length, head_dim, 3)),
+        d_out(normal(length, head_dim, 4)),
         d_log_sum_exp(normal(length, 1, 5)) {}
   HeadInputs inputs() const { return {query, key, value}; }
 
@@ -288,8 +288,9 @@ void expect_near(const Matrix& got, const MatrixD& want, const char* what) {
 }
 
 TEST(SoftmaxParts, MergeToOneSoftmaxOverAllTheirPairs) {
-  for (const Index length : {40, 300}) {
-    const Values p(length);
+  using Shape = std::pair<Index, Index>;
+  for (const auto& [length, head_dim] : {Shape{40, kDim}, {300, kDim}, {40, 32}, {300, 32}}) {
+    const Values p(length, head_dim);
     const Parts parts(length);
     const Results got = by_parts(p, parts, 1);
     const MatrixD q = p.query.cast<double>(), k = p.key.cast<double>(), v = p.value.cast<double>();
