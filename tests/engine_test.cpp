@@ -1,4 +1,4 @@
-// The engines under variants/: exp2, masks, their sections, rows ahead and tiled softmax against double loops.
+// The engines under variants/: exp2, masks, sections and tiled softmax against double loops.
 
 #include <gtest/gtest.h>
 

@@ -156,10 +156,10 @@ struct Rows {
   Index stride;
 };
 
-/// to[0 .. cols) = from, zeros up to `width`. Rows are too short to be worth a call of memmove.
-inline void copy_row(const float* from, Index cols, float* to, Index width) {
+/// to[0 .. cols) = factor * from, zeros up to `width`.
+inline void copy_row(const float* from, Index cols, float factor, float* to, Index width) {
   simd::for_vectors(cols, [&](Index d, Index count) {
-    simd::store_part(to + d, simd::load_part(from + d, count), count);
+    simd::store_part(to + d, simd::Vec(factor) * simd::load_part(from + d, count), count);
   });
   for (Index d = cols; d < width; ++d) to[d] = 0;
 }
@@ -171,7 +171,7 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
   const Index cols = from.cols(), width = round_up(cols, simd::kWidth), stride = from.outerStride();
   if (width == cols && stride == cols) return {from.data() + first * cols, cols};
   for (Index i = 0; i < count; ++i) {
-    copy_row(from.data() + (first + i) * stride, cols, space + i * width, width);
+    copy_row(from.data() + (first + i) * stride, cols, 1, space + i * width, width);
   }
   return {space, width};
 }

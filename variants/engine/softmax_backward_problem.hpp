@@ -25,18 +25,20 @@ struct BackwardProblem {
   const RowsAhead& ahead;
 };
 
-/// The part of d_query (not yet scaled) that one chunk of keys gives.
+/// What one chunk of keys gives of d_query: a part to be added, or the rows themselves.
 struct QueryPart {
   Range queries{};
-  float* data = nullptr;  // [queries][width]
+  float* data = nullptr;  // of the first of these
   Index width = 0;        // head_dim in whole vectors
-  Output output =
-      Output::kOverwrite;  // of each tile of queries: the rows hold nothing yet, or sums
+  Index stride = 0;
+  /// Of each tile of queries: the rows hold nothing yet, or sums.
+  Output output = Output::kOverwrite;
 
-  float* row(Index query) const { return data + (query - queries.begin) * width; }
+  float* row(Index query) const { return data + (query - queries.begin) * stride; }
   /// Zeros rows that hold nothing yet.
   void start(Range some) const {
-    if (output == Output::kOverwrite) std::fill_n(row(some.begin), some.size() * width, 0.0F);
+    if (output == Output::kAdd) return;
+    for (Index i = some.begin; i < some.end; ++i) std::fill_n(row(i), width, 0.0F);
   }
 };
 

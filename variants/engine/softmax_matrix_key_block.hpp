@@ -242,11 +242,14 @@ inline void MatrixQueryTile::finish(const QueryPart& part) {
   if (!has_d_query_) return part.start(queries_);
   const Index head_dim = problem_.in.query.cols();
   float* const to = part.row(queries_.begin);
+  const auto scale = [&](Index) { return problem_.scale; };
   if (part.output == Output::kOverwrite) {
-    return copy_transposed(d_query_t_, kQueryTile, head_dim, queries_.size(), 1, to, part.width);
+    return copy_transposed_by(scale, d_query_t_, kQueryTile, head_dim, queries_.size(), to,
+                              part.stride);
   }
-  const auto one = [](Index) { return 1.0F; };
-  merge_transposed(one, d_query_t_, kQueryTile, head_dim, queries_.size(), one, to, part.width);
+  merge_transposed(
+      scale, d_query_t_, kQueryTile, head_dim, queries_.size(), [](Index) { return 1.0F; }, to,
+      part.stride);
 }
 
 }  // namespace arena::softmax_backward_detail

@@ -99,7 +99,7 @@ class VectorKeyBlock {
     }
     for (Index j = 0; j < keys.size(); ++j) {
       const float* const row = in.key.data() + (keys.begin + j) * in.key.outerStride();
-      copy_row(row, head_dim_, key_ + j * width_, width_);
+      copy_row(row, head_dim_, problem_->scale, key_ + j * width_, width_);
     }
     has_gradients_ = false;
   }
@@ -192,7 +192,7 @@ class VectorKeyBlock {
     return {rows.data + count * rows.stride, rows.stride};
   }
 
-  /// d_query += d_s key.
+  /// d_query += scale d_s key.
   void add_queries(VectorQueryTile& tile, Cover cover, const QueryPart& d_query) const {
     const Range queries = tile.queries_;
     const bool first = !tile.has_d_query_;
@@ -223,8 +223,8 @@ class VectorKeyBlock {
     const Index j = keys.begin - keys_.begin;
     const float* const d_s = d_s_ + (queries.begin - tile_begin) * kKeyBlock + j;
     add_product(RowTile{d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(),
-                width_ / simd::kWidth, {d_query.row(queries.begin), width_, queries.size(), output},
-                no_weft);
+                width_ / simd::kWidth,
+                {d_query.row(queries.begin), d_query.stride, queries.size(), output}, no_weft);
   }
 
   /// p_[i][:] = scores in units of log2.
@@ -295,7 +295,7 @@ class VectorKeyBlock {
   Index width_ = 0;  // head_dim in whole vectors
   Range keys_{};
   float *key_t_, *value_t_;                     // [kPanels][head_dim][kTileLanes]
-  float* key_;                                  // [kKeyBlock][width]
+  float* key_;                                  // [kKeyBlock][width], scaled
   LaneSums d_key_[kPanels], d_value_[kPanels];  // of the keys
   float *p_, *d_s_;                             // the tile's
   bool has_gradients_ = false;                  // until then these sums count as zero

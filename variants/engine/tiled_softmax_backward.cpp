@@ -1,8 +1,8 @@
 // Backward of tiled softmax attention, recomputing the scores: the order of the work.
 //
-// Keys are cut into chunks, a function of key_len only; each chunk has its own d_query part, and
-// parts are added in the order of their chunks, so that threads change nothing. What one block of
-// keys does stands in the two kinds of blocks.
+// Keys are cut into chunks, a function of key_len only; each of several chunks has its own d_query
+// part, and parts are added in the order of their chunks, so that threads change nothing. What one
+// block of keys does stands in the two kinds of blocks.
 
 #include "harness/layers/rows.hpp"
 #include "variants/engine/softmax_matrix_key_block.hpp"
@@ -118,23 +118,31 @@ void run_chunk(const BackwardProblem& problem, Range keys, QueryPart part, Works
   });
 }
 
-/// d_query += scale times the part; kOverwrite: or is it, zero elsewhere.
-void write_part(const QueryPart& part, float scale, Output output, View d_query) {
-  const Range some = part.queries.empty() ? Range{0, 0} : part.queries;
-  const ConstView rows(part.data, some.size(), d_query.cols(), part.width);
-  View to = d_query.row_slice(some.begin, some.size());
+/// d_query += the part, or = it.
+void write_part(const QueryPart& part, Output output, View d_query) {
+  const ConstView rows(part.data, part.queries.size(), d_query.cols(), part.stride);
+  View to = d_query.row_slice(part.queries.begin, part.queries.size());
   if (output == Output::kAdd) {
-    to += scale * rows;
-    return;
+    to += rows;
+  } else {
+    to = rows;
   }
-  to = scale * rows;
-  d_query.topRows(some.begin).setZero();
-  d_query.bottomRows(d_query.rows() - some.end).setZero();
+}
+
+void zero_outside(Range queries, View d_query) {
+  d_query.topRows(queries.begin).setZero();
+  d_query.bottomRows(d_query.rows() - queries.end).setZero();
+}
+
+/// Whether the only chunk of keys makes d_query itself, which it writes in whole vectors.
+bool has_no_parts(Index key_len, Index head_dim) {
+  return chunk_count(key_len) == 1 && head_dim % simd::kWidth == 0;
 }
 
 /// What may see a chunk of keys: it has these rows of d_query to itself.
 Range seen_by_chunk(const TileMask& mask, Index chunk, const Extents& extents) {
-  return mask.queries_of(chunk_keys(chunk, extents.key_len), {0, extents.query_len});
+  const Range seen = mask.queries_of(chunk_keys(chunk, extents.key_len), {0, extents.query_len});
+  return seen.empty() ? Range{0, 0} : seen;
 }
 
 }  // namespace
@@ -165,20 +173,26 @@ void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(team.size(), extents.key_len);
   const Index width = round_up(in.query.cols(), simd::kWidth);
-  const Index part_size = softmax_chunk_reach(mask, extents) * width;
+  const bool whole = has_no_parts(extents.key_len, in.query.cols());
+  const Index part_size = whole ? 0 : softmax_chunk_reach(mask, extents) * width;
   float* const parts = workspace.take<float>(at_once * part_size).data();
   if (chunks == 0 && output == Output::kOverwrite) d_in.query.setZero();
   for (Index first = 0; first < chunks; first += at_once) {
     const Index count = std::min(at_once, chunks - first);
     const auto part = [&](Index slot) {
-      return QueryPart{seen_by_chunk(mask, first + slot, extents), parts + slot * part_size, width};
+      const Range seen = seen_by_chunk(mask, first + slot, extents);
+      if (!whole) return QueryPart{seen, parts + slot * part_size, width, width};
+      const Index stride = d_in.query.outerStride();
+      return QueryPart{seen, row_of(d_in.query, seen.begin), width, stride, output};
     };
     team.for_each(count, [&](Index slot, const Team& worker) {
       const Range keys = chunk_keys(first + slot, extents.key_len);
       run_chunk(problem, keys, part(slot), worker.workspace());
     });
     for (Index slot = 0; slot < count; ++slot) {
-      write_part(part(slot), scale, first + slot == 0 ? output : Output::kAdd, d_in.query);
+      const Output how = first + slot == 0 ? output : Output::kAdd;
+      if (!whole) write_part(part(slot), how, d_in.query);
+      if (how == Output::kOverwrite) zero_outside(part(slot).queries, d_in.query);
     }
   }
 }
@@ -194,7 +208,8 @@ SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, 
   const Index chunks = chunk_count(extents.key_len);
   const Index at_once = chunks_at_once(workers, extents.key_len);
   const Index block = with_blocks([&]<class Block>() { return KeyBlocks<Block>::bytes(head_dim); });
-  const Index part = chunk_reach * round_up(head_dim, simd::kWidth);
+  const Index part =
+      has_no_parts(extents.key_len, head_dim) ? 0 : chunk_reach * round_up(head_dim, simd::kWidth);
   const Index caller =
       stored_bytes<float>(extents.query_len) + stored_bytes<float>(at_once * part) + block;
   return {caller, caller + (chunks < workers ? 0 : (workers - 1) * block)};
