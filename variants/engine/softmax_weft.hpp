@@ -13,9 +13,8 @@ struct SectionScores {
   float* data;
   const Sections& sections;
 
-  static Index rows_of(const Section& section) { return round_up(section.rows.size(), kTileRows); }
   static Index floats_of(const Section& section) {
-    return rows_of(section) * section.vectors * simd::kWidth;
+    return round_up(section.rows.size(), kTileRows) * section.vectors * simd::kWidth;
   }
 };
 
