@@ -1,4 +1,4 @@
-// The engines under variants/: exp2, masks and tiled softmax against double loops.
+// Tiled softmax and its masks against double loops.
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,6 @@
 #include <limits>
 #include <numbers>
 
-#include "harness/layers/simd.hpp"
 #include "variants/engine/tiled_softmax.hpp"
 
 namespace arena {
@@ -374,29 +373,6 @@ TEST(BandMask, CountsAndCoversWhatItShows) {
                 seen_by.begin <= queries.begin && queries.begin < seen_by.end);
     }
   }
-}
-
-TEST(Simd, Exp2IsAccurateAndSafe) {
-  constexpr Index kCount = 1 << 16;
-  std::vector<float> x(kCount), y(kCount);
-  for (Index i = 0; i < kCount; ++i) {
-    x[static_cast<std::size_t>(i)] = -130 + 257 * static_cast<float>(i) / kCount;
-  }
-  const std::vector<float> special{-kInfinity, -3e38F, -1e4F, 0, 1, 126, -1, kNaN};
-  std::copy(special.begin(), special.end(), x.begin());
-  for (Index i = 0; i < kCount; i += simd::kWidth) {
-    simd::store(y.data() + i, simd::exp2(simd::load(x.data() + i)));
-  }
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (std::isnan(x[i])) {
-      EXPECT_TRUE(std::isnan(y[i]));
-    } else if (x[i] < -120) {
-      EXPECT_EQ(y[i], 0) << x[i];
-    } else {
-      EXPECT_NEAR(y[i] / std::exp2(static_cast<double>(x[i])), 1, 2.5e-7) << x[i];
-    }
-  }
-  EXPECT_EQ(y[3], 1);
 }
 
 }  // namespace

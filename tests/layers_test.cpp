@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <vector>
 
 #include "harness/layers/activation.hpp"
 #include "harness/layers/dropout.hpp"
@@ -9,6 +11,7 @@
 #include "harness/layers/loss.hpp"
 #include "harness/layers/pooling.hpp"
 #include "harness/layers/row_blocks.hpp"
+#include "harness/layers/simd.hpp"
 #include "tests/gradient_check.hpp"
 
 namespace arena {
@@ -278,6 +281,31 @@ TEST(CrossEntropy, StaysFiniteWithHugeLogits) {
   const LossSum sum = cross_entropy(logits, std::vector<std::int32_t>{0}, 1, {});
   EXPECT_EQ(sum.loss, 0);
   EXPECT_TRUE(logits.allFinite());
+}
+
+TEST(Simd, Exp2IsAccurateAndSafe) {
+  constexpr Index kCount = 1 << 16;
+  std::vector<float> x(kCount), y(kCount);
+  for (Index i = 0; i < kCount; ++i) {
+    x[static_cast<std::size_t>(i)] = -130 + 257 * static_cast<float>(i) / kCount;
+  }
+  using Limits = std::numeric_limits<float>;
+  const std::vector<float> special{-Limits::infinity(), -3e38F, -1e4F, 0, 1, 126, -1,
+                                   Limits::quiet_NaN()};
+  std::copy(special.begin(), special.end(), x.begin());
+  for (Index i = 0; i < kCount; i += simd::kWidth) {
+    simd::store(y.data() + i, simd::exp2(simd::load(x.data() + i)));
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i])) {
+      EXPECT_TRUE(std::isnan(y[i]));
+    } else if (x[i] < -120) {
+      EXPECT_EQ(y[i], 0) << x[i];
+    } else {
+      EXPECT_NEAR(y[i] / std::exp2(static_cast<double>(x[i])), 1, 2.5e-7) << x[i];
+    }
+  }
+  EXPECT_EQ(y[3], 1);
 }
 
 }  // namespace
