@@ -64,4 +64,7 @@ class ConstView : public Eigen::Map<const Matrix, Eigen::Unaligned, Eigen::Outer
   bool empty() const { return size() == 0; }
 };
 
+/// What a function does with the values its output already has.
+enum class Output { kOverwrite, kAdd };
+
 }  // namespace arena

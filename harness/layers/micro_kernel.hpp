@@ -4,12 +4,8 @@
 // done with the tile before and after.
 
 #include <algorithm>
-#include <utility>
 
 #include "harness/layers/simd.hpp"
-
-#define ARENA_INLINE [[gnu::always_inline]] inline
-#define ARENA_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace arena {
 
@@ -31,16 +27,6 @@ constexpr int kMostRows = kRowsFor<1>;
 constexpr int kUnroll = 8;  // depth steps
 
 constexpr Index kCacheLine = 16;  // floats
-
-/// body(0), body(1), ... body(kCount - 1) with constants, written out: the compiler then keeps an
-/// array that is indexed by them in registers, which it does not always do for loops.
-template <int kCount, class Body>
-ARENA_INLINE void unrolled(Body&& body) {
-  [&]<int... i>(std::integer_sequence<int, i...>) ARENA_INLINE_LAMBDA {
-    (body(std::integral_constant<int, i>{}), ...);
-  }
-  (std::make_integer_sequence<int, kCount>{});
-}
 
 /// a(r, t) = row r at t; all rows of the tile are read.
 struct RowTile {
@@ -91,11 +77,10 @@ struct Accumulators {
     for_each([&](auto r, auto c)
                  ARENA_INLINE_LAMBDA { at[r][c] = at[r][c] + simd::load(row + c * simd::kWidth); });
   }
-  /// to[r][:] = at[r] for the first `count` rows.
-  ARENA_INLINE void store_to(float* to, Index stride, Index count) const {
-    for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-      if (r < count) simd::store(to + r * stride + c * simd::kWidth, at[r][c]);
-    });
+  /// at[r] *= factors[r], for all rows.
+  ARENA_INLINE void scale_rows(const float* factors) {
+    for_each([&](auto r, auto c)
+                 ARENA_INLINE_LAMBDA { at[r][c] = simd::Vec(factors[r]) * at[r][c]; });
   }
   /// to[r][:] += at[r] for the first `count` rows.
   ARENA_INLINE void add_to(float* to, Index stride, Index count) const {
@@ -150,10 +135,38 @@ ARENA_INLINE void with_vectors(Index lanes, const Body& body) {
   body.template operator()<Vectors>();
 }
 
+/// body.operator()<kRows>(i) for the rows from i on that do not fill a tile of kTile rows, as few
+/// tiles as they take. Returns body. Not inlined, and of a copy: the loop over whole tiles then
+/// keeps its own in registers.
+template <int kTile, class Body>
+[[gnu::noinline]] Body for_last_rows(Index i, Index count, Body body) {
+  const auto tile = [&]<int kRows>() ARENA_INLINE_LAMBDA {
+    if (i + kRows > count) return;
+    body.template operator()<kRows>(i);
+    i += kRows;
+  };
+  if constexpr (kTile > kTileRows) tile.template operator()<kTileRows>();
+  tile.template operator()<2>();
+  tile.template operator()<1>();
+  return body;
+}
+/// body.operator()<kRows>(i) for `count` rows, a register tile of so many vectors at a time.
+/// Returns body.
+template <int Vectors, class Body>
+ARENA_INLINE Body for_row_tiles(Index count, Body body) {
+  constexpr int kRows = simd::kManyRegisters && Vectors == 3 ? 6 : kRowsFor<Vectors>;
+  Index i = 0;
+  for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
+  return i == count ? body : for_last_rows<kRows>(i, count, body);
+}
+
 /// A read-only block of rows that may be read in whole vectors.
 struct Rows {
   const float* data;
   Index stride;
+
+  /// Row 0 of it is row i of this.
+  Rows from_row(Index i) const { return {data + i * stride, stride}; }
 };
 
 /// to[0 .. cols) = factor * from, zeros up to `width`.
@@ -174,16 +187,6 @@ inline Rows contiguous_rows(const ConstView& from, Index first, Index count, flo
     copy_row(from.data() + (first + i) * stride, cols, 1, space + i * width, width);
   }
   return {space, width};
-}
-/// The same, readable in whole tiles of rows too: filled up with the last row in number.
-inline Rows whole_tiles_of_rows(const ConstView& from, Index first, Index count, float* space) {
-  const Rows rows = contiguous_rows(from, first, count, space);
-  if (count % kTileRows == 0) return rows;
-  if (rows.data != space) std::copy_n(rows.data, count * rows.stride, space);
-  for (Index i = count; i < round_up(count, kTileRows); ++i) {
-    std::copy_n(space + (count - 1) * rows.stride, rows.stride, space + i * rows.stride);
-  }
-  return {space, rows.stride};
 }
 
 /// write(c, &to[c][r], x, n) with x = from[r .. r + n][c] and zeros in the other lanes, for whole
@@ -231,10 +234,13 @@ void copy_transposed_by(FactorOf factor_of, const float* from, Index from_stride
                    simd::store_part(place, simd::Vec(factor_of(c)) * x, count);
                  });
 }
-/// to[c][r] = factor_of(c) * from[r][c] + held_of(c) * to[c][r].
+/// to[c][r] = factor_of(c) * from[r][c]; kAdd: + held_of(c) * to[c][r].
 template <class FactorOf, class HeldOf>
-void merge_transposed(FactorOf factor_of, const float* from, Index from_stride, Index rows,
-                      Index cols, HeldOf held_of, float* to, Index to_stride) {
+void write_transposed(FactorOf factor_of, const float* from, Index from_stride, Index rows,
+                      Index cols, HeldOf held_of, Output output, float* to, Index to_stride) {
+  if (output == Output::kOverwrite) {
+    return copy_transposed_by(factor_of, from, from_stride, rows, cols, to, to_stride);
+  }
   for_transposed(from, from_stride, rows, cols, to, to_stride,
                  [=](Index c, float* place, simd::Vec x, Index count) ARENA_INLINE_LAMBDA {
                    const simd::Vec held = simd::load_part(place, count);
@@ -247,13 +253,9 @@ inline void copy_transposed(const float* from, Index from_stride, Index rows, In
   copy_transposed_by([=](Index) { return factor; }, from, from_stride, rows, cols, to, to_stride);
 }
 
-/// out[d * kTileLanes + i] = scale * from(first + i, d), zero for i in [count, kTileLanes).
+/// out[d * kTileLanes + i] = scale * from(first + i, d) for i < count, zero up to a whole vector.
 inline void pack_transposed(const ConstView& from, Index first, Index count, float scale,
                             float* out) {
-  const Index filled = round_up(count, simd::kWidth);
-  for (Index d = 0; filled < kTileLanes && d < from.cols(); ++d) {
-    std::fill(out + d * kTileLanes + filled, out + (d + 1) * kTileLanes, 0.0F);
-  }
   for_transposed(from.data() + first * from.outerStride(), from.outerStride(), count, from.cols(),
                  out, kTileLanes, [=](Index, float* place, simd::Vec x, Index) ARENA_INLINE_LAMBDA {
                    simd::store(place, simd::Vec(scale) * x);

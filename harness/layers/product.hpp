@@ -10,9 +10,6 @@
 
 namespace arena {
 
-/// What a function does with the values its output already has.
-enum class Output { kOverwrite, kAdd };
-
 /// What stands in a product: a matrix or its transpose.
 struct Factor {
   // NOLINTBEGIN(google-explicit-constructor): a matrix is a factor as it is

@@ -12,6 +12,23 @@
 
 #include "harness/core/matrix.hpp"
 
+#define ARENA_INLINE [[gnu::always_inline]] inline
+#define ARENA_INLINE_LAMBDA __attribute__((always_inline))
+
+namespace arena {
+
+/// body(0), body(1), ... body(kCount - 1) with constants, written out: the compiler then keeps an
+/// array that is indexed by them in registers, which it does not always do for loops.
+template <int kCount, class Body>
+ARENA_INLINE void unrolled(Body&& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) ARENA_INLINE_LAMBDA {
+    (body(std::integral_constant<int, i>{}), ...);
+  }
+  (std::make_integer_sequence<int, kCount>{});
+}
+
+}  // namespace arena
+
 namespace arena::simd {
 
 using Vec = xsimd::batch<float>;
@@ -42,7 +59,7 @@ inline bool any(Mask mask) {
 }
 
 /// Loads once into a register. Without it gcc folds the load into each multiply-add that uses x.
-[[gnu::always_inline]] inline Vec load_once(const float* from) {
+ARENA_INLINE Vec load_once(const float* from) {
   Vec x = load(from);
   asm("" : "+v"(x.data));
   return x;
@@ -50,14 +67,14 @@ inline bool any(Mask mask) {
 
 /// sum += x * y in sum's own register. Left to itself gcc 12 moves accumulators between registers,
 /// and spills some where other work stands between the multiply-adds.
-[[gnu::always_inline]] inline void add_product(Vec& sum, Vec x, Vec y) {
+ARENA_INLINE void add_product(Vec& sum, Vec x, Vec y) {
 #ifdef __FMA__
   asm("vfmadd231ps %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
 #else
   sum = x * y + sum;
 #endif
 }
-[[gnu::always_inline]] inline void add_product(DoubleVec& sum, DoubleVec x, DoubleVec y) {
+ARENA_INLINE void add_product(DoubleVec& sum, DoubleVec x, DoubleVec y) {
 #ifdef __FMA__
   asm("vfmadd231pd %2, %1, %0" : "+v"(sum.data) : "v"(x.data), "v"(y.data));
 #else
@@ -105,7 +122,7 @@ inline void store_part(float* to, Vec x, Index count) {
 #endif
 /// Calls body(first, lanes) for each vector of `count` floats; the last may have fewer lanes.
 template <class Body>
-[[gnu::always_inline]] inline void for_vectors(Index count, const Body& body) {
+ARENA_INLINE void for_vectors(Index count, const Body& body) {
   Index i = 0;
   for (; i + kWidth <= count; i += kWidth) body(i, kWidth);
   if (i < count) body(i, count - i);
@@ -216,11 +233,11 @@ struct Pair {
 };
 
 template <class From, int... kLane>
-[[gnu::always_inline]] inline Raw pick(Raw a, Raw b, std::integer_sequence<int, kLane...>) {
+ARENA_INLINE Raw pick(Raw a, Raw b, std::integer_sequence<int, kLane...>) {
   return __builtin_shufflevector(a, b, From::lane(kLane)...);
 }
 template <template <int> class From>
-[[gnu::always_inline]] inline Pair pick_both(Raw a, Raw b) {
+ARENA_INLINE Pair pick_both(Raw a, Raw b) {
   constexpr auto kAll = std::make_integer_sequence<int, kLanes>{};
   return {pick<From<0>>(a, b, kAll), pick<From<1>>(a, b, kAll)};
 }
@@ -245,9 +262,15 @@ struct Fours {
   static constexpr int lane(int to) { return (2 * (to / 4) + kSecond) * 4 + to % 4; }
 };
 
+/// The lanes kFirst .. kFirst + kCount of a, then b's.
+template <int kFirst, int kCount>
+struct Run {
+  static constexpr int lane(int to) { return to < kCount ? kFirst + to : kLanes + to; }
+};
+
 /// Lane 4 k + i is the sum of the lanes 4 k .. 4 k + 3 of row(first + i).
 template <class Row>
-[[gnu::always_inline]] inline Raw sums_of_fours(const Row& row, Index first) {
+ARENA_INLINE Raw sums_of_fours(const Row& row, Index first) {
   const auto at = [&](Index i) { return std::bit_cast<Raw>(row(first + i)); };
   const Pair a = pick_both<Ones>(at(0), at(1)), b = pick_both<Ones>(at(2), at(3));
   const Pair both = pick_both<Twos>(a.first + a.second, b.first + b.second);
@@ -256,11 +279,20 @@ template <class Row>
 
 }  // namespace detail
 
+/// The lanes kFirst .. kFirst + kCount of x, then zeros.
+template <int kFirst, int kCount>
+ARENA_INLINE Vec lanes_of(Vec x) {
+  constexpr auto kAll = std::make_integer_sequence<int, detail::kLanes>{};
+  return std::bit_cast<Vec>(detail::pick<detail::Run<kFirst, kCount>>(std::bit_cast<detail::Raw>(x),
+                                                                      detail::Raw{}, kAll));
+}
+
 /// Lane i is the sum of all lanes of row(i), for i below kWidth.
 template <class Row>
-[[gnu::always_inline]] inline Vec row_sums(const Row& row) {
+ARENA_INLINE Vec row_sums(const Row& row) {
   detail::Raw sums[detail::kFours];
-  for (int g = 0; g < detail::kFours; ++g) sums[g] = detail::sums_of_fours(row, 4 * g);
+  unrolled<detail::kFours>(
+      [&](auto g) ARENA_INLINE_LAMBDA { sums[g] = detail::sums_of_fours(row, 4 * g); });
   for (int count = detail::kFours / 2; count > 0; count /= 2) {
     for (int i = 0; i < count; ++i) {
       const detail::Pair both = detail::pick_both<detail::Fours>(sums[2 * i], sums[2 * i + 1]);
@@ -273,7 +305,7 @@ template <class Row>
 /// write(j, lane j of all rows row(i)) for i and j below kWidth. By shuffles within four lanes
 /// first: half the time of those across all, and four rows are done before the next are loaded.
 template <class Row, class Write>
-[[gnu::always_inline]] inline void transpose(const Row& row, const Write& write) {
+ARENA_INLINE void transpose(const Row& row, const Write& write) {
   using detail::kFours;
   detail::Raw raw[4][kFours];  // [i][g] lane 4 k + r: lane 4 k + i of row 4 g + r
   for (int g = 0; g < kFours; ++g) {

@@ -16,7 +16,10 @@ class RowsAhead {
   void add(const ConstView& rows) {
     if (rows.empty() || count_ == kMost) return;
     waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
+    lines_ += rows.rows() * ((rows.cols() + kLine - 1) / kLine);
   }
+  /// Over so many steps of products: two lines after each where there are more than steps.
+  void spread(Index steps) { hurries_ = lines_ > steps; }
 
   /// The next line; null after the last.
   ARENA_INLINE const float* next_line() {
@@ -31,7 +34,9 @@ class RowsAhead {
   /// As the weft of a product, where registers leave room for it.
   ARENA_INLINE auto weft() {
     return [this](auto) ARENA_INLINE_LAMBDA {
-      if constexpr (simd::kManyRegisters) one();
+      if constexpr (!simd::kManyRegisters) return;
+      one();
+      if (hurries_) one();
     };
   }
   /// Elsewhere gcc 12 spills a part of the tile at each step: some lines after each tile.
@@ -67,7 +72,8 @@ class RowsAhead {
 
   const float *line_ = nullptr, *end_ = nullptr;  // of the row under way
   std::array<Waiting, kMost> waiting_;
-  Index next_ = 0, count_ = 0;
+  Index next_ = 0, count_ = 0, lines_ = 0;
+  bool hurries_ = false;
 };
 
 }  // namespace arena

@@ -13,6 +13,9 @@ using simd::Vec;
 constexpr Index kKeyBlock = std::max(Index{1}, 64 / kTileLanes) * kTileLanes;
 constexpr Index kQueryTile = 64;
 
+/// How the queries that see a block of keys come by.
+enum class Queries { kTiles, kOneTile };
+
 struct BackwardProblem {
   const HeadInputs& in;
   const HeadOutputGrads& d_outputs;

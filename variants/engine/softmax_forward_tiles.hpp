@@ -46,7 +46,7 @@ class QueryTiles {
   /// For tiles of at most `groups`.
   QueryTiles(Workspace& workspace, Index groups, Index head_dim, float scale, Output output)
       : scale_(scale), output_(output), pipeline_(workspace, head_dim), capacity_(groups) {
-    for (Index g = 0; g < capacity_; ++g) slots_[g].group.take(workspace, head_dim);
+    for (Index g = 0; g < capacity_; ++g) groups_[g].take(workspace, head_dim);
   }
 
   static Index scratch(Index query_len, Index head_dim) {
@@ -64,9 +64,10 @@ class QueryTiles {
     count_ = (queries.size() + kLanes - 1) / kLanes;
     if (!expected_) fetch(queries, {hull.begin, hull.begin + kKeyBlock});
     expected_ = false;
+    const Keys seen = hull.size() <= kKeyBlock ? Keys::kOneBlock : Keys::kBlocks;
     for (Index g = 0; g < count_; ++g) {
       const Index begin = queries.begin + g * kLanes;
-      start(slot(g), {begin, std::min(begin + kLanes, queries.end)});
+      start(group(g), {begin, std::min(begin + kLanes, queries.end)}, seen);
     }
     for (Index j = hull.begin; j < hull.end; j += kKeyBlock) {
       const Range block{j, std::min(j + kKeyBlock, hull.end)};
@@ -80,38 +81,32 @@ class QueryTiles {
         ahead_.add(rows_in(problem.outputs.out, queries));
         expect(queries, next);
       }
+      ahead_.spread(queries.size() * block.size() * in.query.cols() / kTileScores);
       visit(block);
     }
   }
 
   void finish() {
     pipeline_.flush();
-    for (Index g = 0; g < capacity_; ++g) finish(slots_[g]);
+    for (Index g = 0; g < capacity_; ++g) finish(groups_[g]);
   }
 
  private:
   static constexpr Index kLanes = Group::kLanes, kKeyBlock = Group::kKeyBlock;
+  static constexpr Index kTileScores = kTileRows * kTileLanes;  // of a step of products
   using Pipeline = typename Group::Pipeline;
 
-  /// A place for a group, in turns.
-  struct Slot {
-    Group group;
-    const SoftmaxProblem* problem = nullptr;  // whose outputs are not yet written
-  };
-  Slot& slot(Index g) { return slots_[(first_ + g) % capacity_]; }
+  /// Of the tile; each takes its turn.
+  Group& group(Index g) { return groups_[(first_ + g) % capacity_]; }
 
-  void start(Slot& slot, Range queries) {
-    if (slot.problem && pipeline_.holds(slot.group)) pipeline_.flush();
-    finish(slot);
-    slot.problem = problem_;
-    slot.group.start(problem_->in.query, queries, scale_);
-    if (output_ == Output::kAdd) slot.group.resume(problem_->statistics);
+  void start(Group& group, Range queries, Keys keys) {
+    if (group.waits() && pipeline_.holds(group)) pipeline_.flush();
+    finish(group);
+    group.start(*problem_, queries, scale_, output_, keys);
   }
 
-  void finish(Slot& slot) const {
-    if (!slot.problem) return;
-    slot.group.finish(slot.problem->outputs, slot.problem->statistics, output_);
-    slot.problem = nullptr;
+  static void finish(const Group& group) {
+    if (group.waits()) group.finish();
   }
 
   /// At once, where there is nothing to weave it into.
@@ -138,7 +133,7 @@ class QueryTiles {
 
   void visit(Range block) {
     started_ = false;
-    for (Index g = 0; g < count_; ++g) attend(slot(g).group, block);
+    for (Index g = 0; g < count_; ++g) attend(group(g), block);
   }
 
   void attend(const Group& group, Range block) {
@@ -166,7 +161,7 @@ class QueryTiles {
   Index first_ = 0, count_ = 0;  // groups of the tile
   bool started_ = false;         // the block that is visited
   bool expected_ = false;        // the next tile: what it starts with was fetched
-  Slot slots_[kGroupsMax<Group>];
+  Group groups_[kGroupsMax<Group>];
 };
 
 template <class Group>

@@ -34,14 +34,21 @@ class LaneSums {
     int first, vectors;
     Index lanes;
     Output output;
+    /// Of a product of all lanes that is all there is to add: to[i][:] = factors[i] sums[i][:], as
+    /// write() would have it, and sums are not kept.
+    const float* factors = nullptr;
+    View to{};
   };
   template <class Weft>
   ARENA_INLINE void add(const Product& product, Weft& weft) const {
     if (!is_transposed_) {
+      float* const sums = data_ + product.first * simd::kWidth * head_dim_;
+      const bool writes = product.factors != nullptr;
       return add_product(ColumnOperand{product.p, product.p_stride}, product.rows, product.depth,
                          head_dim_ / simd::kWidth,
-                         {data_ + product.first * simd::kWidth * head_dim_, head_dim_,
-                          product.lanes, product.output},
+                         {writes ? const_cast<float*>(product.to.data()) : sums,
+                          writes ? product.to.outerStride() : head_dim_, product.lanes,
+                          product.output, product.factors},
                          weft);
     }
     with_vectors(product.vectors * simd::kWidth, [&]<int kVectors>() ARENA_INLINE_LAMBDA {
@@ -51,6 +58,9 @@ class LaneSums {
         add_transposed<kVectors, kTileRows>(product, weft);
       }
     });
+    if (!product.factors) return;
+    write([&](Index i) { return product.factors[i]; }, [](Index) { return 0.0F; },
+          Output::kOverwrite, product.to);
   }
   /// The register tiles of a product for so many lanes.
   Index tiles(Index lanes) const {
@@ -77,12 +87,8 @@ class LaneSums {
   template <class FactorOf, class HeldOf>
   void write(const FactorOf& factor_of, const HeldOf& held_of, Output output, View to) const {
     if (is_transposed_) {
-      if (output == Output::kOverwrite) {
-        return copy_transposed_by(factor_of, data_, kLanes, head_dim_, to.rows(), to.data(),
-                                  to.outerStride());
-      }
-      return merge_transposed(factor_of, data_, kLanes, head_dim_, to.rows(), held_of, to.data(),
-                              to.outerStride());
+      return write_transposed(factor_of, data_, kLanes, head_dim_, to.rows(), held_of, output,
+                              to.data(), to.outerStride());
     }
     for (Index i = 0; i < to.rows(); ++i) {
       const simd::Vec factor(factor_of(i)), held(held_of(i));

@@ -97,12 +97,12 @@ class MatrixGroup : public QueryLanes<2> {
            lanes_bytes();
   }
 
-  void start(const ConstView& query, Range queries, float scale) {
-    start_lanes(queries);
+  void start(const SoftmaxProblem& problem, Range queries, float scale, Output output, Keys) {
+    start_lanes(problem, queries, output);
     factor_ = scale * std::numbers::log2e_v<float>;
     matrix_unit::pack_right_transposed<kParts>(
-        matrix_unit::rows_of(query, queries.begin, queries.size()), kScaledQuery ? factor_ : 1,
-        query_);
+        matrix_unit::rows_of(problem.in.query, queries.begin, queries.size()),
+        kScaledQuery ? factor_ : 1, query_);
   }
 
   /// scores[j][:] = <key_j, query> - reference, in whole blocks of keys; returns the largest of
@@ -150,23 +150,17 @@ class MatrixGroup : public QueryLanes<2> {
     has_out_ = true;
   }
 
-  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
-  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
-    const bool merges = output == Output::kAdd;
+  /// Writes outputs and statistics; kAdd: merges with what they hold.
+  void finish() const {
+    View out = Base::out();
     if (!has_out_) {
-      if (merges) return;
+      if (output_ == Output::kAdd) return;
       std::fill_n(out_, out_floats(head_dim_), 0.0F);
     }
-    const auto shares = Base::close(outputs, statistics, output);
-    const Index count = queries_.size(), stride = outputs.out.outerStride();
-    float* const out = row_of(outputs.out, queries_.begin);
-    const auto own = [&](Index lane) { return shares.own[lane]; };
-    if (!merges) {
-      return copy_transposed_by(own, out_, kLanes, head_dim_, count, out, stride);
-    }
-    merge_transposed(
-        own, out_, kLanes, head_dim_, count, [&](Index lane) { return shares.held[lane]; }, out,
-        stride);
+    const auto shares = Base::close();
+    write_transposed([&](Index lane) { return shares.own[lane]; }, out_, kLanes, head_dim_,
+                     out.rows(), [&](Index lane) { return shares.held[lane]; }, output_, out.data(),
+                     out.outerStride());
   }
 
  private:

@@ -91,7 +91,7 @@ class MatrixKeyBlock {
            2 * stored_bytes<float>(kKeyBlock * depth * kBlock);
   }
 
-  void start(Range keys) {
+  void start(Range keys, Queries) {
     keys_ = keys;
     const matrix_unit::Source key = matrix_unit::rows_of(problem_->in.key, keys.begin, keys.size());
     matrix_unit::pack_left<kExact>(key, key_);
@@ -243,13 +243,9 @@ inline void MatrixQueryTile::finish(const QueryPart& part) {
   const Index head_dim = problem_.in.query.cols();
   float* const to = part.row(queries_.begin);
   const auto scale = [&](Index) { return problem_.scale; };
-  if (part.output == Output::kOverwrite) {
-    return copy_transposed_by(scale, d_query_t_, kQueryTile, head_dim, queries_.size(), to,
-                              part.stride);
-  }
-  merge_transposed(
-      scale, d_query_t_, kQueryTile, head_dim, queries_.size(), [](Index) { return 1.0F; }, to,
-      part.stride);
+  write_transposed(
+      scale, d_query_t_, kQueryTile, head_dim, queries_.size(), [](Index) { return 1.0F; },
+      part.output, to, part.stride);
 }
 
 }  // namespace arena::softmax_backward_detail

@@ -65,7 +65,7 @@ struct SoftmaxPart {
 
 /// As softmax_forward_each of these rows, at most kPartsAtOnce parts. statistics [2, query_len] may
 /// be empty with kOverwrite only.
-constexpr Index kPartsAtOnce = 16;
+constexpr Index kPartsAtOnce = 32;
 void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
                            std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
                            Output output);

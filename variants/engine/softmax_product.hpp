@@ -13,26 +13,33 @@ struct Sums {
   float* data;  // [count][stride]
   Index stride, count;
   Output output;
+  const float* factors = nullptr;  // of rows, with kOverwrite
 };
 
-/// to += a b or = that, with rows of `a` read in whole tiles, b of `depth` rows and kVectors of
-/// columns; weft as that of multiply_add.
+/// A register tile of to += a b, or = that times its factors; b of `depth` rows.
+template <int kVectors, int kRows, class Operand, class Weft>
+ARENA_INLINE void add_tile(const Operand& a, const Rows& b, Index depth, const Sums& to, Index row,
+                           Weft& weft) {
+  const Operand rows = a.from_row(row);  // as an argument below it has gcc 12 spill the tile
+  Accumulators<kVectors, kRows> tile;
+  tile.clear();
+  tile.multiply_add(rows, b.data, b.stride, depth, weft);
+  float* const place = to.data + row * to.stride;
+  if (to.output == Output::kAdd) return tile.add_to(place, to.stride, kRows);
+  if (to.factors) tile.scale_rows(to.factors + row);
+  tile.store(place, to.stride);
+}
+/// All of them, of kVectors of columns; weft as that of multiply_add, but not of the last rows.
 template <int kVectors, class Operand, class Weft>
 ARENA_INLINE void add_columns(const Operand& a, const Rows& b, Index depth, const Sums& to,
                               Weft& weft) {
   constexpr int kRows = kRowsFor<kVectors>;
-  for (Index r = 0; r < to.count; r += kRows) {
-    const Operand rows = a.from_row(r);  // as an argument below it has gcc 12 spill the tile
-    Accumulators<kVectors, kRows> tile;
-    tile.clear();
-    tile.multiply_add(rows, b.data, b.stride, depth, weft);
-    float* const place = to.data + r * to.stride;
-    if (to.output == Output::kAdd) {
-      tile.add_to(place, to.stride, to.count - r);
-    } else {
-      tile.store_to(place, to.stride, to.count - r);
-    }
-  }
+  const Index whole = to.count / kRows * kRows;
+  for (Index r = 0; r < whole; r += kRows) add_tile<kVectors, kRows>(a, b, depth, to, r, weft);
+  if (whole == to.count) return;
+  for_last_rows<kRows>(whole, to.count, [=]<int kFewer>(Index r) ARENA_INLINE_LAMBDA {
+    add_tile<kVectors, kFewer>(a, b, depth, to, r, no_weft);
+  });
 }
 
 /// The same for so many vectors of columns.
@@ -42,7 +49,7 @@ ARENA_INLINE void add_product(const Operand& a, const Rows& b, Index depth, Inde
   const auto columns = [&]<int kVectors>(Index c) ARENA_INLINE_LAMBDA {
     const Index column = c * simd::kWidth;
     add_columns<kVectors>(a, {b.data + column, b.stride}, depth,
-                          {to.data + column, to.stride, to.count, to.output}, weft);
+                          {to.data + column, to.stride, to.count, to.output, to.factors}, weft);
   };
   Index c = 0;
   for (; c + kTileVectors <= vectors; c += kTileVectors) {

@@ -30,6 +30,9 @@ struct Lanes {
   Vec at[Vectors];
 };
 
+/// How the keys that a tile of queries sees come by.
+enum class Keys { kBlocks, kOneBlock };
+
 template <int kVectorsOfGroup>
 class QueryLanes {
  public:
@@ -37,6 +40,9 @@ class QueryLanes {
   static constexpr Index kLanes = kVectors * simd::kWidth;
 
   const Range& queries() const { return queries_; }
+
+  /// Whether outputs of queries are not yet written.
+  bool waits() const { return problem_ != nullptr; }
 
   /// What moves with the references of lanes.
   struct Move {
@@ -99,11 +105,6 @@ class QueryLanes {
     }
   }
 
-  /// Goes on from the softmax over other keys that the rows of these statistics hold.
-  void resume(const ConstView& statistics) {
-    std::copy_n(statistics.data() + queries_.begin, queries_.size(), reference_);
-  }
-
  protected:
   void take_lanes(Workspace& workspace) {
     reference_ = workspace.take<float>(kLanes).data();
@@ -111,11 +112,23 @@ class QueryLanes {
   }
   static Index lanes_bytes() { return 2 * stored_bytes<float>(kLanes); }
 
-  void start_lanes(Range queries) {
+  /// kAdd goes on from the softmax over other keys that the outputs and statistics hold.
+  void start_lanes(const SoftmaxProblem& problem, Range queries, Output output) {
+    problem_ = &problem;
     queries_ = queries;
+    output_ = output;
     has_out_ = false;
     std::fill_n(reference_, kLanes, kNoReference);
     std::fill_n(sum_, kLanes, 0.0F);
+    if (output == Output::kAdd) {
+      std::copy_n(problem.statistics.data() + queries_.begin, queries_.size(), reference_);
+    }
+  }
+
+  /// Their rows.
+  View out() const {
+    View all = problem_->outputs.out;
+    return all.row_slice(queries_.begin, queries_.size());
   }
 
   /// maxima, or larger ones among these rows of scores [][Vectors].
@@ -139,14 +152,15 @@ class QueryLanes {
   struct Shares {
     alignas(kAlignment) float own[kLanes], held[kLanes];
   };
-  /// Writes log_sum_exp and statistics; kAdd: after resume, merges with what they hold.
-  Shares close(const HeadOutputs& outputs, View statistics, Output output) const {
+  /// Writes log_sum_exp and statistics; kAdd: merges with what they hold.
+  Shares close() const {
+    View statistics = problem_->statistics, wanted = problem_->outputs.log_sum_exp;
     const Index first = queries_.begin, count = queries_.size();
     Shares shares;
     alignas(kAlignment) float log2_sum[kLanes], log_sum_exp[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
       const Vec zero(0.0F), reference = simd::load(reference_ + lane);
-      const Vec held = output == Output::kAdd ? held_sum(statistics, lane) : zero;
+      const Vec held = output_ == Output::kAdd ? held_sum(statistics, lane) : zero;
       const Vec sum = simd::load(sum_ + lane) + held;
       // that of a row with a key is at least its largest score's
       const auto empty = sum < Vec(0.5F / (1 << kHeadroom));
@@ -159,13 +173,14 @@ class QueryLanes {
       simd::store(log_sum_exp + lane,
                   simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
     }
-    if (View wanted = outputs.log_sum_exp; !wanted.empty()) {
+    if (!wanted.empty()) {
       for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
     }
     if (!statistics.empty()) {
       std::copy_n(reference_, count, &statistics(0, first));
       std::copy_n(log2_sum, count, &statistics(1, first));
     }
+    problem_ = nullptr;
     return shares;
   }
 
@@ -188,7 +203,9 @@ class QueryLanes {
     }
   }
 
+  mutable const SoftmaxProblem* problem_ = nullptr;  // until its outputs are written
   Range queries_{};
+  Output output_ = Output::kOverwrite;
   float* reference_ = nullptr;  // [kLanes]; kNoReference until the row has seen a key
   float* sum_ = nullptr;        // [kLanes]
   /// Until then out counts as zero: the first product writes it.

@@ -70,16 +70,4 @@ class Sections {
   std::size_t count_ = 0;
 };
 
-/// body.operator()<kRows>(i) for `count` rows, a register tile of so many vectors at a time; the
-/// last may be of kTileRows.
-template <int Vectors, class Body>
-ARENA_INLINE void for_tiles(Index count, const Body& body) {
-  constexpr int kRows = kRowsFor<Vectors>;
-  Index i = 0;
-  if constexpr (kRows > kTileRows) {
-    for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
-  }
-  for (; i < count; i += kTileRows) body.template operator()<kTileRows>(i);
-}
-
 }  // namespace arena

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "variants/engine/rows_ahead.hpp"
+#include "variants/engine/softmax_few_lanes.hpp"
 #include "variants/engine/softmax_lane_sums.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 #include "variants/engine/softmax_sections.hpp"
@@ -37,40 +38,42 @@ class VectorGroup : public QueryLanes<kTileVectors> {
   void take(Workspace& workspace, Index head_dim) {
     head_dim_ = head_dim;
     query_ = workspace.take<float>(head_dim * kLanes).data();
+    few_.take(workspace, head_dim);
     out_.take(workspace, head_dim);
     take_lanes(workspace);
   }
   static Index bytes(Index head_dim) {
-    return stored_bytes<float>(head_dim * kLanes) + LaneSums::bytes(head_dim) + lanes_bytes();
+    return stored_bytes<float>(head_dim * kLanes) + FewLanes::bytes(head_dim) +
+           LaneSums::bytes(head_dim) + lanes_bytes();
   }
 
-  void start(const ConstView& query, Range queries, float scale) {
-    start_lanes(queries);
+  void start(const SoftmaxProblem& problem, Range queries, float scale, Output output, Keys keys) {
+    start_lanes(problem, queries, output);
+    keys_ = keys;
     static_assert(kLanes == kTileLanes);
-    pack_transposed(query, queries.begin, queries.size(), scale * std::numbers::log2e_v<float>,
-                    query_);
+    const ConstView& query = problem.in.query;
+    const float factor = scale * std::numbers::log2e_v<float>;
+    few_begin_ = queries.size() - FewLanes::among(queries.size(), head_dim_);
+    pack_transposed(query, queries.begin, few_begin_, factor, query_);
+    few_.start(query, {queries.begin + few_begin_, queries.end}, factor);
   }
 
   /// scores[j][:] = <key_j, query> - reference of the vectors from `first` on; returns the largest
   /// of each lane.
   template <int Vectors>
   Lanes<Vectors> score(int first, Rows key, Index count, float* scores, RowsAhead& ahead) const {
-    Lanes<Vectors> maxima = least<Vectors>(), start;
-    for (int c = 0; c < Vectors; ++c) start.at[c] = start_of_scores(first + c);
-    // copies, which the stores of a tile cannot change
-    const float* const query = query_ + first * simd::kWidth;
-    const Index head_dim = head_dim_;
-    for_tiles<Vectors>(count, [&]<int kRows>(Index j) ARENA_INLINE_LAMBDA {
-      Accumulators<Vectors, kRows> tile;
-      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
-      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
-                        ahead.weft());
-      ahead.after_tile();
-      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
-        maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
-      });
-      tile.store(scores + j * Vectors * simd::kWidth, Vectors * simd::kWidth);
-    });
+    constexpr Index kRow = Vectors * simd::kWidth;
+    const int last = first + Vectors - 1;
+    if (few_.count() == 0 || last * simd::kWidth != few_begin_) {
+      return score_vectors<Vectors, kRow>(first, key, count, scores, ahead);
+    }
+    Lanes<Vectors> maxima = least<Vectors>();
+    if constexpr (Vectors > 1) {
+      const auto of = score_vectors<Vectors - 1, kRow>(first, key, count, scores, ahead);
+      std::copy_n(of.at, Vectors - 1, maxima.at);
+    }
+    maxima.at[Vectors - 1] = few_.multiply(key, count, start_of_scores(last),
+                                           scores + (Vectors - 1) * simd::kWidth, kRow);
     return maxima;
   }
 
@@ -87,36 +90,71 @@ class VectorGroup : public QueryLanes<kTileVectors> {
     const bool first = !has_out_ && block.sections.are_whole(queries_);
     if (!has_out_ && !first) out_.clear();
     has_out_ = true;
+    const bool writes = first && keys_ == Keys::kOneBlock && output_ == Output::kOverwrite;
+    Shares shares;
     const float* p = block.p;
     for (const Section& section : block.sections) {
-      const Index skipped = section.rows.begin - block.begin;
-      out_.add({.p = p,
-                .p_stride = section.vectors * simd::kWidth,
-                .rows = {block.value.data + skipped * block.value.stride, block.value.stride},
-                .depth = section.rows.size(),
-                .first = section.first,
-                .vectors = section.vectors,
-                .lanes = section.lanes(queries_).size(),
-                .output = first ? Output::kOverwrite : Output::kAdd},
-               weft);
+      LaneSums::Product product{.p = p,
+                                .p_stride = section.vectors * simd::kWidth,
+                                .rows = block.value.from_row(section.rows.begin - block.begin),
+                                .depth = section.rows.size(),
+                                .first = section.first,
+                                .vectors = section.vectors,
+                                .lanes = section.lanes(queries_).size(),
+                                .output = first ? Output::kOverwrite : Output::kAdd,
+                                .factors = writes ? shares.own : nullptr,
+                                .to = out()};
+      if (writes) shares = close();
+      out_.add(product, weft);
       p += SectionScores::floats_of(section);
     }
     return weft;
   }
 
-  /// Writes outputs and statistics; kAdd: after resume, merges with what they hold.
-  void finish(const HeadOutputs& outputs, View statistics, Output output) const {
+  /// Writes outputs and statistics; kAdd: merges with what they hold.
+  void finish() const {
     if (!has_out_) {
-      if (output == Output::kAdd) return;
+      if (output_ == Output::kAdd) return;
       out_.clear();
     }
-    const Shares shares = close(outputs, statistics, output);
-    View out = outputs.out;
+    const View to = out();
+    const Shares shares = close();
     out_.write([&](Index i) { return shares.own[i]; }, [&](Index i) { return shares.held[i]; },
-               output, out.row_slice(queries_.begin, queries_.size()));
+               output_, to);
   }
 
  private:
+  /// Scores of a register tile of keys at a time, to rows of kRow floats.
+  template <int Vectors, Index kRow>
+  struct Scoring {
+    Rows key;
+    const float* query;  // from the first of the vectors on
+    Index head_dim;
+    float* scores;
+    RowsAhead* ahead;
+    Lanes<Vectors> start = {}, maxima = least<Vectors>();
+
+    template <int kRows>
+    ARENA_INLINE void operator()(Index j) {
+      Accumulators<Vectors, kRows> tile;
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
+      tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
+                        ahead->weft());
+      ahead->after_tile();
+      tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
+        maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
+      });
+      tile.store(scores + j * kRow, kRow);
+    }
+  };
+  template <int Vectors, Index kRow>
+  Lanes<Vectors> score_vectors(int first, const Rows& key, Index count, float* scores,
+                               RowsAhead& ahead) const {
+    Scoring<Vectors, kRow> scoring{key, query_ + first * simd::kWidth, head_dim_, scores, &ahead};
+    for (int c = 0; c < Vectors; ++c) scoring.start.at[c] = start_of_scores(first + c);
+    return for_row_tiles<Vectors>(count, scoring).maxima;
+  }
+
   void rescale(const Move& move) const {
     rescale_sums(move);
     alignas(kAlignment) float factors[kLanes];
@@ -125,7 +163,10 @@ class VectorGroup : public QueryLanes<kTileVectors> {
   }
 
   Index head_dim_ = 0;
+  Keys keys_ = Keys::kBlocks;
+  Index few_begin_ = 0;     // lanes from here on, if any, are few_
   float* query_ = nullptr;  // [head_dim][kLanes]
+  FewLanes few_;
   LaneSums out_;
 };
 
@@ -147,7 +188,7 @@ class VectorPipeline {
     block_ = block;
     // the values of the block before may still be pending, so blocks take turns
     std::swap(value_spaces_[0], value_spaces_[1]);
-    key_ = whole_tiles_of_rows(in.key, block.begin, block.size(), keys_);
+    key_ = contiguous_rows(in.key, block.begin, block.size(), keys_);
     value_ = contiguous_rows(in.value, block.begin, block.size(), value_spaces_[0]);
   }
 
@@ -223,7 +264,7 @@ class VectorPipeline {
   Lanes<Vectors> score(const VectorGroup& group, const TileMask& mask, const Section& section,
                        float* scores, Cover cover, RowsAhead& ahead) const {
     const Range keys = section.rows, queries = section.lanes(group.queries());
-    const Rows key{key_.data + (keys.begin - block_.begin) * key_.stride, key_.stride};
+    const Rows key = key_.from_row(keys.begin - block_.begin);
     const auto maxima = group.score<Vectors>(section.first, key, keys.size(), scores, ahead);
     if (cover == Cover::kAll || mask.cover(queries, keys) == Cover::kAll) return maxima;
     mask.hide(queries, keys, {scores, 1, Vectors * simd::kWidth});

@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "variants/engine/softmax_backward_problem.hpp"
+#include "variants/engine/softmax_few_lanes.hpp"
 #include "variants/engine/softmax_lane_sums.hpp"
 #include "variants/engine/softmax_sections.hpp"
 #include "variants/engine/softmax_weft.hpp"
@@ -42,9 +43,8 @@ class VectorQueryTile {
   void start(Range queries, const QueryPart& part) {
     queries_ = queries;
     has_d_query_ = part.output == Output::kAdd;
-    query_ = whole_tiles_of_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
-    d_out_ =
-        whole_tiles_of_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
+    query_ = contiguous_rows(problem_.in.query, queries.begin, queries.size(), query_space_);
+    d_out_ = contiguous_rows(problem_.d_outputs.out, queries.begin, queries.size(), d_out_space_);
   }
   void finish(const QueryPart& part) const {
     if (!has_d_query_) part.start(queries_);
@@ -75,6 +75,8 @@ class VectorKeyBlock {
     key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     key_ = workspace.take<float>(kKeyBlock * width_).data();
+    few_keys_.take(workspace, head_dim_);
+    few_values_.take(workspace, head_dim_);
     for (LaneSums* sums : {d_key_, d_value_}) {
       for (Index panel = 0; panel < kPanels; ++panel) sums[panel].take(workspace, head_dim_);
     }
@@ -83,20 +85,25 @@ class VectorKeyBlock {
   static Index bytes(Index head_dim) {
     return 2 * stored_bytes<float>(kKeyBlock * head_dim) +
            stored_bytes<float>(kKeyBlock * round_up(head_dim, simd::kWidth)) +
-           2 * kPanels * LaneSums::bytes(head_dim);
+           2 * FewLanes::bytes(head_dim) + 2 * kPanels * LaneSums::bytes(head_dim);
   }
 
-  void start(Range keys) {
+  void start(Range keys, Queries tiles) {
     keys_ = keys;
+    tiles_ = tiles;
+    is_written_ = false;
     const auto& in = problem_->in;
+    const float factor = problem_->scale * std::numbers::log2e_v<float>;
+    few_begin_ = keys.size() - FewLanes::among(keys.size(), head_dim_);
     for (Index panel = 0; panel < kPanels; ++panel) {
-      const Index first = keys.begin + panel * kTileLanes;
-      const Index count = std::clamp(keys.end - first, Index{0}, kTileLanes);
-      const Index place = panel * kTileLanes * head_dim_;
-      pack_transposed(in.key, first, count, problem_->scale * std::numbers::log2e_v<float>,
-                      key_t_ + place);
-      pack_transposed(in.value, first, count, 1, value_t_ + place);
+      const Index lane = panel * kTileLanes, first = keys.begin + lane;
+      const Index count = std::clamp(few_begin_ - lane, Index{0}, kTileLanes);
+      pack_transposed(in.key, first, count, factor, key_t_ + lane * head_dim_);
+      pack_transposed(in.value, first, count, 1, value_t_ + lane * head_dim_);
     }
+    const Range few{keys.begin + few_begin_, keys.end};
+    few_keys_.start(in.key, few, factor);
+    few_values_.start(in.value, few, 1);
     for (Index j = 0; j < keys.size(); ++j) {
       const float* const row = in.key.data() + (keys.begin + j) * in.key.outerStride();
       copy_row(row, head_dim_, problem_->scale, key_ + j * width_, width_);
@@ -114,6 +121,8 @@ class VectorKeyBlock {
     overwrites_ = !has_gradients_ && cover == Cover::kAll;
     if (!overwrites_) need_gradients();
     has_gradients_ = true;
+    is_written_ =
+        overwrites_ && tiles_ == Queries::kOneTile && problem_->output == Output::kOverwrite;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
       const Range keys = panel_keys(panel);
       Sections sections;
@@ -124,8 +133,8 @@ class VectorKeyBlock {
         const Piece piece{section.rows,  section.lanes(keys), panel,
                           section.first, section.vectors,     skipped * kKeyBlock};
         with_vectors(section.vectors * simd::kWidth, [&]<int Vectors>() {
-          attend<Vectors>(piece, skip(tile.query_, skipped), skip(tile.d_out_, skipped), cover,
-                          ahead);
+          attend<Vectors>(piece, tile.query_.from_row(skipped), tile.d_out_.from_row(skipped),
+                          cover, ahead);
         });
       }
     }
@@ -134,6 +143,7 @@ class VectorKeyBlock {
 
   /// Writes d_key and d_value, or adds to them.
   void finish() {
+    if (is_written_) return;
     need_gradients();
     const auto& d_in = problem_->d_in;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
@@ -176,6 +186,16 @@ class VectorKeyBlock {
     return {first, std::min(first + kTileLanes, keys_.end)};
   }
 
+  /// What scores of a query and their gradients are less.
+  struct OfQuery {
+    float reference, log2_sum, shift;
+
+    OfQuery(const BackwardProblem& problem, Index query)
+        : reference(problem.statistics.data()[query]),
+          log2_sum(problem.statistics.data()[problem.statistics.outerStride() + query]),
+          shift(problem.shift[query]) {}
+  };
+
   template <int Vectors>
   void attend(const Piece& piece, const Rows& query, const Rows& d_out, Cover cover,
               RowsAhead& ahead) {
@@ -184,12 +204,9 @@ class VectorKeyBlock {
       problem_->mask.hide(piece.queries, piece.keys, {p_ + piece.place(), kKeyBlock, 1});
     }
     differentiate<Vectors>(piece, d_out);
-    add_keys(piece, p_, d_out, d_value_[piece.panel], ahead);
-    add_keys(piece, d_s_, query, d_key_[piece.panel], ahead);
-  }
-
-  static Rows skip(const Rows& rows, Index count) {
-    return {rows.data + count * rows.stride, rows.stride};
+    const auto& d_in = problem_->d_in;
+    add_keys(piece, p_, d_out, d_value_[piece.panel], 1, d_in.value, ahead);
+    add_keys(piece, d_s_, query, d_key_[piece.panel], problem_->scale, d_in.key, ahead);
   }
 
   /// d_query += scale d_s key.
@@ -227,11 +244,31 @@ class VectorKeyBlock {
                 {d_query.row(queries.begin), d_query.stride, queries.size(), output}, no_weft);
   }
 
+  /// body.operator()<Vectors>() for the vectors whose lanes are not few, and few(place) where those
+  /// of the last one are: its place in the piece.
+  template <int Vectors, class Body, class Few>
+  ARENA_INLINE void with_few(const Piece& piece, const Body& body, const Few& few) const {
+    constexpr Index kLast = (Vectors - 1) * simd::kWidth;
+    if (few_keys_.count() == 0 || piece.keys.begin + kLast != keys_.begin + few_begin_) {
+      return body.template operator()<Vectors>();
+    }
+    if constexpr (Vectors > 1) body.template operator()<Vectors - 1>();
+    few(piece.place() + kLast);
+  }
+
   /// p_[i][:] = scores in units of log2.
   template <int Vectors>
   void score(const Piece& piece, const Rows& query, RowsAhead& ahead) {
+    with_few<Vectors>(
+        piece, [&]<int kWhole>() { score_vectors<kWhole>(piece, query, ahead); },
+        [&](Index place) {
+          few_keys_.multiply(query, piece.queries.size(), Vec(0.0F), p_ + place, kKeyBlock);
+        });
+  }
+  template <int Vectors>
+  void score_vectors(const Piece& piece, const Rows& query, RowsAhead& ahead) {
     const float* const key_t = key_t_ + piece.panel * kTileLanes * head_dim_ + piece.lane();
-    for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+    for_row_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
       Accumulators<Vectors, kRows> tile;
       tile.clear();
       tile.multiply_add(RowTile{query.data + i * query.stride, query.stride}, key_t, kTileLanes,
@@ -244,8 +281,23 @@ class VectorKeyBlock {
   /// p_ from scores to probabilities; d_s_[i][:] = p * (<d_out_i, value> - shift_i).
   template <int Vectors>
   void differentiate(const Piece& piece, const Rows& d_out) {
+    with_few<Vectors>(
+        piece, [&]<int kWhole>() { differentiate_vectors<kWhole>(piece, d_out); },
+        [&](Index place) { differentiate_few(piece.queries, d_out, place); });
+  }
+  void differentiate_few(Range queries, const Rows& d_out, Index place) {
+    few_values_.multiply(d_out, queries.size(), Vec(0.0F), d_s_ + place, kKeyBlock);
+    for (Index i = 0; i < queries.size(); ++i, place += kKeyBlock) {
+      const OfQuery query(*problem_, queries.begin + i);
+      const Vec p = simd::exp2(simd::load(p_ + place) - Vec(query.reference) - Vec(query.log2_sum));
+      simd::store(p_ + place, p);
+      simd::store(d_s_ + place, p * (simd::load(d_s_ + place) - Vec(query.shift)));
+    }
+  }
+  template <int Vectors>
+  void differentiate_vectors(const Piece& piece, const Rows& d_out) {
     with_backward_pace<Vectors, kRowsFor<Vectors>>(head_dim_, [&]<int kPace>() {
-      for_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+      for_row_tiles<Vectors>(piece.queries.size(), [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
         differentiate_rows<Vectors, kRows, kPace>(piece, d_out, i);
       });
     });
@@ -253,13 +305,12 @@ class VectorKeyBlock {
 
   template <int Vectors, int kRows, int kPace>
   ARENA_INLINE void differentiate_rows(const Piece& piece, const Rows& d_out, Index i) {
-    const float* const log2_sum = problem_->statistics.data() + problem_->statistics.outerStride();
     float references_and_sums[2 * kRows], shift[kRows];
     for (Index r = 0; r < kRows; ++r) {
-      const Index row = std::min(piece.queries.begin + i + r, piece.queries.end - 1);
-      references_and_sums[r] = problem_->statistics.data()[row];
-      references_and_sums[r + kRows] = log2_sum[row];
-      shift[r] = problem_->shift[row];
+      const OfQuery query(*problem_, piece.queries.begin + i + r);
+      references_and_sums[r] = query.reference;
+      references_and_sums[r + kRows] = query.log2_sum;
+      shift[r] = query.shift;
     }
     const Index place = piece.place() + i * kKeyBlock;
     Probabilities<Vectors, kRows, kPace> probabilities{p_ + place, references_and_sums, kKeyBlock};
@@ -275,31 +326,40 @@ class VectorKeyBlock {
     });
   }
 
-  /// to[j][:] += sum over i of tile[i][j] rows[i][:].
-  void add_keys(const Piece& piece, const float* tile, const Rows& rows, const LaneSums& to,
-                RowsAhead& ahead) const {
+  /// sums[j][:] += sum over i of tile[i][j] rows[i][:]; where there are no others to come, `to` is
+  /// factor times that.
+  void add_keys(const Piece& piece, const float* tile, const Rows& rows, const LaneSums& sums,
+                float factor, View to, RowsAhead& ahead) const {
+    alignas(kAlignment) float factors[kTileLanes];
+    std::fill_n(factors, kTileLanes, factor);
     auto weft = ahead.weft();
-    to.add({.p = tile + piece.place(),
-            .p_stride = kKeyBlock,
-            .rows = rows,
-            .depth = piece.queries.size(),
-            .first = piece.first,
-            .vectors = piece.vectors,
-            .lanes = piece.keys.size(),
-            .output = overwrites_ ? Output::kOverwrite : Output::kAdd},
-           weft);
+    sums.add({.p = tile + piece.place(),
+              .p_stride = kKeyBlock,
+              .rows = rows,
+              .depth = piece.queries.size(),
+              .first = piece.first,
+              .vectors = piece.vectors,
+              .lanes = piece.keys.size(),
+              .output = overwrites_ ? Output::kOverwrite : Output::kAdd,
+              .factors = is_written_ ? factors : nullptr,
+              .to = to.row_slice(piece.keys.begin, piece.keys.size())},
+             weft);
   }
 
   const BackwardProblem* problem_ = nullptr;
   Index head_dim_ = 0;
   Index width_ = 0;  // head_dim in whole vectors
   Range keys_{};
-  float *key_t_, *value_t_;                     // [kPanels][head_dim][kTileLanes]
-  float* key_;                                  // [kKeyBlock][width], scaled
+  float *key_t_, *value_t_;  // [kPanels][head_dim][kTileLanes]
+  float* key_;               // [kKeyBlock][width], scaled
+  Index few_begin_ = 0;      // keys from here on, if any, are few
+  FewLanes few_keys_, few_values_;
   LaneSums d_key_[kPanels], d_value_[kPanels];  // of the keys
   float *p_, *d_s_;                             // the tile's
   bool has_gradients_ = false;                  // until then these sums count as zero
-  bool overwrites_ = false;                     // they are, and this visit gives all of them
+  bool overwrites_ = false;                     // they do, and this visit gives all of them
+  Queries tiles_ = Queries::kTiles;
+  bool is_written_ = false;  // gradients, by the only visit
 };
 
 }  // namespace arena::softmax_backward_detail

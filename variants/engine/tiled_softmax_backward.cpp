@@ -48,11 +48,12 @@ class KeyBlocks {
 
   /// Of at most kKeys keys, before those of `next`.
   void run(Range keys, Range next, const QueryPart& d_query) {
+    const Range hull = problem_.mask.queries_of(keys, {0, problem_.in.query.rows()});
+    const Queries tiles = hull.size() <= kQueryTile ? Queries::kOneTile : Queries::kTiles;
     Index count = 0;
     for (Index j = keys.begin; j < keys.end; j += kKeyBlock) {
-      blocks_[count++].start({j, std::min(j + kKeyBlock, keys.end)});
+      blocks_[count++].start({j, std::min(j + kKeyBlock, keys.end)}, tiles);
     }
-    const Range hull = problem_.mask.queries_of(keys, {0, problem_.in.query.rows()});
     for (Index i = hull.begin; i < hull.end; i += kQueryTile) {
       const Range queries{i, std::min(i + kQueryTile, hull.end)};
       if (problem_.mask.keys_of(queries, keys).empty()) {
