@@ -180,6 +180,11 @@ std::vector<Case> cases() {
     for (const Index head_dim : {1, 2, 3, 5, 8, 13, 24, 32, 40, 64, 100, 128, 256}) {
       result.push_back({{70, 70}, head_dim, pattern, 20, head_dim % 3});
     }
+    // a few queries and keys beyond whole vectors; of them alone; sums either way round
+    result.push_back({{50, 50}, 64, pattern, 20, 1});
+    result.push_back({{130, 50}, 64, pattern, 60, 0, 100.0F});
+    result.push_back({{49, 67}, 40, pattern, 20, 2});
+    result.push_back({{65, 81}, 96, pattern, 30, 0});
     result.push_back({{5, 140}, 12, pattern, 9, 1});
     result.push_back({{140, 5}, 12, pattern, 9, 0});  // causal: rows without a key
     result.push_back({{1, 77}, 64, pattern, 33, 0});

@@ -1,10 +1,13 @@
-// What tiled softmax attention visits: sections of tiles, and the rows it fetches ahead.
+// What tiled softmax attention visits: sections of tiles, lanes beyond whole vectors, last rows,
+// and the rows it fetches ahead.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "variants/engine/rows_ahead.hpp"
+#include "variants/engine/softmax_few_lanes.hpp"
 #include "variants/engine/softmax_sections.hpp"
 
 namespace arena {
@@ -37,6 +40,82 @@ TEST(Sections, HoldWhatIsSeenInWholeVectorsOnly) {
         EXPECT_EQ(held(i, j), wanted ? 1 : 0) << window << " " << i << " " << j;
       }
     }
+  }
+}
+
+TEST(FewLanes, AreTheOnesThatAVectorWouldBeMostlyEmptyFor) {
+  constexpr Index kFew = FewLanes::kMost, kWide = 2 * simd::kWidth;
+  for (const Index whole : {Index{0}, simd::kWidth, 3 * simd::kWidth}) {
+    EXPECT_EQ(FewLanes::among(whole, kWide), 0);
+    EXPECT_EQ(FewLanes::among(whole + kFew, kWide), kFew);
+    EXPECT_EQ(FewLanes::among(whole + kFew, kWide - 1), 0);
+    EXPECT_EQ(FewLanes::among(whole + kFew + 1, kWide), 0);
+  }
+}
+
+TEST(FewLanes, GiveDotProductsInTheirLanes) {
+  for (const Index head_dim : {2 * simd::kWidth, 3 * simd::kWidth + 5}) {
+    const Index width = round_up(head_dim, simd::kWidth), most = 3 * simd::kWidth + 1;
+    Matrix lanes = Matrix::Random(9, head_dim), rows = Matrix::Zero(most, width);
+    rows.leftCols(head_dim) = Matrix::Random(most, head_dim);
+    Workspace workspace;
+    FewLanes few;
+    few.take(workspace, head_dim);
+    EXPECT_EQ(workspace.in_use(), FewLanes::bytes(head_dim));
+    for (Index count = FewLanes::kMost; count > 0; --count) {
+      few.start(lanes, {3, 3 + count}, 2);
+      for (Index n = 0; n <= most; ++n) {
+        const simd::Vec start = simd::iota();
+        Matrix got = Matrix::Constant(most, simd::kWidth + 1, -7);
+        alignas(64) float largest[simd::kWidth];
+        simd::store(largest, few.multiply({rows.data(), width}, n, start, got.data(), got.cols()));
+        for (Index f = 0; f < simd::kWidth; ++f) {
+          float highest = std::numeric_limits<float>::lowest();
+          for (Index i = 0; i < n; ++i) {
+            const double dot = f < count ? 2 * lanes.row(3 + f).cast<double>().dot(
+                                                   rows.row(i).head(head_dim).cast<double>())
+                                         : 0;
+            EXPECT_NEAR(got(i, f), dot + static_cast<double>(f), 1e-5) << count << " " << i;
+            highest = std::max(highest, got(i, f));
+          }
+          EXPECT_EQ(largest[f], highest);
+        }
+        EXPECT_TRUE((got.bottomRows(most - n).array() == -7).all());
+        EXPECT_TRUE((got.col(simd::kWidth).array() == -7).all());
+      }
+    }
+  }
+}
+
+template <int Vectors>
+void expect_each_row_once(Index count) {
+  std::vector<int> visits(static_cast<std::size_t>(count));
+  for_row_tiles<Vectors>(count, [&]<int kRows>(Index i) {
+    for (Index row = i; row < i + kRows; ++row) ++visits.at(static_cast<std::size_t>(row));
+  });
+  EXPECT_EQ(visits, std::vector<int>(visits.size(), 1)) << Vectors << " " << count;
+}
+
+TEST(RowTiles, TakeEachRowOnce) {
+  for (Index count = 0; count < 40; ++count) {
+    with_vectors(kTileLanes, [&]<int Vectors>() { expect_each_row_once<Vectors>(count); });
+    expect_each_row_once<1>(count);
+    expect_each_row_once<2>(count);
+    if constexpr (kTileVectors > 3) expect_each_row_once<3>(count);
+  }
+}
+
+TEST(RowsAhead, HurriesWhereThereAreMoreLinesThanSteps) {
+  if (!simd::kManyRegisters) GTEST_SKIP() << "lines are fetched between tiles";
+  const Matrix rows = Matrix::Zero(5, 20);  // ten lines
+  for (const Index steps : {9, 10}) {
+    RowsAhead ahead;
+    ahead.add(rows);
+    ahead.spread(steps);
+    ahead.weft()(0);
+    int left = 0;
+    while (ahead.next_line()) ++left;
+    EXPECT_EQ(left, steps == 9 ? 8 : 9);
   }
 }
 

@@ -1,14 +1,12 @@
 #include "variants/engine/length_projection.hpp"
 
-#include <cmath>
-
 namespace arena {
 
 ParameterSpec length_projection(const char* name, Index mixtures, Index max_len, Sharing sharing) {
   return {.name = name,
           .rows = mixtures,
           .cols = max_len,
-          .init = Init::normal(1 / std::sqrt(static_cast<float>(mixtures))),
+          .init = Init::normal(0.02F),
           .sharing = sharing,
           .transposed = true};
 }

@@ -5,8 +5,9 @@
 
 #include <limits>
 
+#include "harness/core/workspace.hpp"
 #include "harness/layers/micro_kernel.hpp"
-#include "harness/layers/product.hpp"
+#include "variants/engine/tile_mask.hpp"
 
 namespace arena {
 
