@@ -157,10 +157,10 @@ class MatrixGroup : public QueryLanes<2> {
       if (output_ == Output::kAdd) return;
       std::fill_n(out_, out_floats(head_dim_), 0.0F);
     }
-    const auto shares = Base::close();
-    write_transposed([&](Index lane) { return shares.own[lane]; }, out_, kLanes, head_dim_,
-                     out.rows(), [&](Index lane) { return shares.held[lane]; }, output_, out.data(),
-                     out.outerStride());
+    Base::close();
+    write_transposed([&](Index lane) { return Base::shares_.own[lane]; }, out_, kLanes, head_dim_,
+                     out.rows(), [&](Index lane) { return Base::shares_.held[lane]; }, output_,
+                     out.data(), out.outerStride());
   }
 
  private:

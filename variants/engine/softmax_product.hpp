@@ -19,44 +19,53 @@ struct Sums {
 /// A register tile of to += a b, or = that times its factors; b of `depth` rows.
 template <int kVectors, int kRows, class Operand, class Weft>
 ARENA_INLINE void add_tile(const Operand& a, const Rows& b, Index depth, const Sums& to, Index row,
-                           Weft& weft) {
+                           Index column, Weft& weft) {
   const Operand rows = a.from_row(row);  // as an argument below it has gcc 12 spill the tile
   Accumulators<kVectors, kRows> tile;
   tile.clear();
-  tile.multiply_add(rows, b.data, b.stride, depth, weft);
-  float* const place = to.data + row * to.stride;
+  tile.multiply_add(rows, b.data + column, b.stride, depth, weft);
+  float* const place = to.data + row * to.stride + column;
   if (to.output == Output::kAdd) return tile.add_to(place, to.stride, kRows);
   if (to.factors) tile.scale_rows(to.factors + row);
   tile.store(place, to.stride);
 }
-/// All of them, of kVectors of columns; weft as that of multiply_add, but not of the last rows.
-template <int kVectors, class Operand, class Weft>
-ARENA_INLINE void add_columns(const Operand& a, const Rows& b, Index depth, const Sums& to,
-                              Weft& weft) {
-  constexpr int kRows = kRowsFor<kVectors>;
-  const Index whole = to.count / kRows * kRows;
-  for (Index r = 0; r < whole; r += kRows) add_tile<kVectors, kRows>(a, b, depth, to, r, weft);
-  if (whole == to.count) return;
-  for_last_rows<kRows>(whole, to.count, [=]<int kFewer>(Index r) ARENA_INLINE_LAMBDA {
-    add_tile<kVectors, kFewer>(a, b, depth, to, r, no_weft);
+/// body.operator()<kVectors>(column) for so many vectors of columns, a register tile of them at a
+/// time.
+template <class Body>
+ARENA_INLINE void for_columns(Index vectors, const Body& body) {
+  Index c = 0;
+  for (; c + kTileVectors <= vectors; c += kTileVectors) {
+    body.template operator()<kTileVectors>(c * simd::kWidth);
+  }
+  for (; c + 2 <= vectors; c += 2) body.template operator()<2>(c * simd::kWidth);
+  for (; c < vectors; ++c) body.template operator()<1>(c * simd::kWidth);
+}
+
+/// The rows of a product that do not fill its register tiles. Not inlined: see for_last_rows.
+template <class Operand>
+[[gnu::noinline]] void add_last_rows(const Operand& a, const Rows& b, Index depth, Index vectors,
+                                     const Sums& to) {
+  for_columns(vectors, [&]<int kVectors>(Index column) {
+    constexpr int kRows = kRowsFor<kVectors>;
+    const auto tile = [&]<int kFewer>(Index r) ARENA_INLINE_LAMBDA {
+      add_tile<kVectors, kFewer>(a, b, depth, to, r, column, no_weft);
+    };
+    for_last_rows<kRows>(to.count / kRows * kRows, to.count, tile);
   });
 }
 
-/// The same for so many vectors of columns.
+/// to += a b, or = that times its factors, with b of `depth` rows and so many vectors of columns;
+/// weft as that of multiply_add, but not of rows that do not fill a tile.
 template <class Operand, class Weft>
 ARENA_INLINE void add_product(const Operand& a, const Rows& b, Index depth, Index vectors,
                               const Sums& to, Weft& weft) {
-  const auto columns = [&]<int kVectors>(Index c) ARENA_INLINE_LAMBDA {
-    const Index column = c * simd::kWidth;
-    add_columns<kVectors>(a, {b.data + column, b.stride}, depth,
-                          {to.data + column, to.stride, to.count, to.output, to.factors}, weft);
-  };
-  Index c = 0;
-  for (; c + kTileVectors <= vectors; c += kTileVectors) {
-    columns.template operator()<kTileVectors>(c);
-  }
-  for (; c + 2 <= vectors; c += 2) columns.template operator()<2>(c);
-  for (; c < vectors; ++c) columns.template operator()<1>(c);
+  for_columns(vectors, [&]<int kVectors>(Index column) ARENA_INLINE_LAMBDA {
+    constexpr int kRows = kRowsFor<kVectors>;
+    for (Index r = 0; r + kRows <= to.count; r += kRows) {
+      add_tile<kVectors, kRows>(a, b, depth, to, r, column, weft);
+    }
+  });
+  if (to.count % kMostRows > 0) add_last_rows(a, b, depth, vectors, to);
 }
 
 /// Its register tiles.

@@ -152,11 +152,11 @@ class QueryLanes {
   struct Shares {
     alignas(kAlignment) float own[kLanes], held[kLanes];
   };
-  /// Writes log_sum_exp and statistics; kAdd: merges with what they hold.
-  Shares close() const {
+  /// Writes log_sum_exp and statistics, and says what becomes of out; kAdd: merges with what they
+  /// hold.
+  void close() const {
     View statistics = problem_->statistics, wanted = problem_->outputs.log_sum_exp;
     const Index first = queries_.begin, count = queries_.size();
-    Shares shares;
     alignas(kAlignment) float log2_sum[kLanes], log_sum_exp[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
       const Vec zero(0.0F), reference = simd::load(reference_ + lane);
@@ -167,8 +167,8 @@ class QueryLanes {
       const Vec log2 = simd::select(empty, zero, simd::log2(sum));
       const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
       const Vec factor = simd::select(empty, zero, Vec(1.0F) / sum);
-      simd::store(shares.own + lane, factor);
-      simd::store(shares.held + lane, factor * held);
+      simd::store(shares_.own + lane, factor);
+      simd::store(shares_.held + lane, factor * held);
       simd::store(log2_sum + lane, log2);
       simd::store(log_sum_exp + lane,
                   simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
@@ -181,7 +181,6 @@ class QueryLanes {
       std::copy_n(log2_sum, count, &statistics(1, first));
     }
     problem_ = nullptr;
-    return shares;
   }
 
   /// The sum that rows hold in their statistics, over the group's references, for the lanes of a
@@ -208,6 +207,7 @@ class QueryLanes {
   Output output_ = Output::kOverwrite;
   float* reference_ = nullptr;  // [kLanes]; kNoReference until the row has seen a key
   float* sum_ = nullptr;        // [kLanes]
+  mutable Shares shares_;       // once closed
   /// Until then out counts as zero: the first product writes it.
   mutable bool has_out_ = false;
 };

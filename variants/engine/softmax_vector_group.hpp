@@ -91,20 +91,21 @@ class VectorGroup : public QueryLanes<kTileVectors> {
     if (!has_out_ && !first) out_.clear();
     has_out_ = true;
     const bool writes = first && keys_ == Keys::kOneBlock && output_ == Output::kOverwrite;
-    Shares shares;
+    const View to = out();
+    if (writes) close();
     const float* p = block.p;
     for (const Section& section : block.sections) {
-      LaneSums::Product product{.p = p,
-                                .p_stride = section.vectors * simd::kWidth,
-                                .rows = block.value.from_row(section.rows.begin - block.begin),
-                                .depth = section.rows.size(),
-                                .first = section.first,
-                                .vectors = section.vectors,
-                                .lanes = section.lanes(queries_).size(),
-                                .output = first ? Output::kOverwrite : Output::kAdd,
-                                .factors = writes ? shares.own : nullptr,
-                                .to = out()};
-      if (writes) shares = close();
+      const LaneSums::Product product{
+          .p = p,
+          .p_stride = section.vectors * simd::kWidth,
+          .rows = block.value.from_row(section.rows.begin - block.begin),
+          .depth = section.rows.size(),
+          .first = section.first,
+          .vectors = section.vectors,
+          .lanes = section.lanes(queries_).size(),
+          .output = first ? Output::kOverwrite : Output::kAdd,
+          .factors = writes ? shares_.own : nullptr,
+          .to = to};
       out_.add(product, weft);
       p += SectionScores::floats_of(section);
     }
@@ -118,8 +119,8 @@ class VectorGroup : public QueryLanes<kTileVectors> {
       out_.clear();
     }
     const View to = out();
-    const Shares shares = close();
-    out_.write([&](Index i) { return shares.own[i]; }, [&](Index i) { return shares.held[i]; },
+    close();
+    out_.write([&](Index i) { return shares_.own[i]; }, [&](Index i) { return shares_.held[i]; },
                output_, to);
   }
 
