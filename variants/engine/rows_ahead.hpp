@@ -18,8 +18,9 @@ class RowsAhead {
     waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
     lines_ += rows.rows() * ((rows.cols() + kLine - 1) / kLine);
   }
-  /// Over so many steps of products: two lines after each where there are more than steps.
+  /// Over so many steps of products: it takes two lines a step where there are more lines.
   void spread(Index steps) { hurries_ = lines_ > steps; }
+  bool hurries() const { return hurries_; }
 
   /// The next line; null after the last.
   ARENA_INLINE const float* next_line() {
@@ -31,12 +32,12 @@ class RowsAhead {
   ARENA_INLINE void one() {
     if (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);
   }
-  /// As the weft of a product, where registers leave room for it.
+  /// As the weft of a product, so many lines a step, where registers leave room for it.
+  template <int kLines = 1>
   ARENA_INLINE auto weft() {
     return [this](auto) ARENA_INLINE_LAMBDA {
       if constexpr (!simd::kManyRegisters) return;
-      one();
-      if (hurries_) one();
+      unrolled<kLines>([this](auto) ARENA_INLINE_LAMBDA { one(); });
     };
   }
   /// Elsewhere gcc 12 spills a part of the tile at each step: some lines after each tile.

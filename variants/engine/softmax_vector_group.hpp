@@ -126,7 +126,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
 
  private:
   /// Scores of a register tile of keys at a time, to rows of kRow floats.
-  template <int Vectors, Index kRow>
+  template <int Vectors, Index kRow, int kLines>
   struct Scoring {
     Rows key;
     const float* query;  // from the first of the vectors on
@@ -140,7 +140,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
       tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
-                        ahead->weft());
+                        ahead->template weft<kLines>());
       ahead->after_tile();
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
@@ -151,7 +151,14 @@ class VectorGroup : public QueryLanes<kTileVectors> {
   template <int Vectors, Index kRow>
   Lanes<Vectors> score_vectors(int first, const Rows& key, Index count, float* scores,
                                RowsAhead& ahead) const {
-    Scoring<Vectors, kRow> scoring{key, query_ + first * simd::kWidth, head_dim_, scores, &ahead};
+    if (ahead.hurries()) return score_vectors<Vectors, kRow, 2>(first, key, count, scores, ahead);
+    return score_vectors<Vectors, kRow, 1>(first, key, count, scores, ahead);
+  }
+  template <int Vectors, Index kRow, int kLines>
+  Lanes<Vectors> score_vectors(int first, const Rows& key, Index count, float* scores,
+                               RowsAhead& ahead) const {
+    Scoring<Vectors, kRow, kLines> scoring{key, query_ + first * simd::kWidth, head_dim_, scores,
+                                           &ahead};
     for (int c = 0; c < Vectors; ++c) scoring.start.at[c] = start_of_scores(first + c);
     return for_row_tiles<Vectors>(count, scoring).maxima;
   }
