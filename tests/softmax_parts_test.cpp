@@ -316,6 +316,29 @@ TEST(SoftmaxParts, MergeToOneSoftmaxOverAllTheirPairs) {
   }
 }
 
+TEST(SoftmaxParts, GradientsOfOneTileAreAddedToWhatThereIs) {
+  for (const Index head_dim : {kDim, Index{32}, Index{64}}) {
+    const Values p(50, head_dim);
+    const PartRows all{RowSet::all(50), RowSet::all(50)};
+    const BandMask mask = BandMask::full({50, 50});
+    Workers workers(1);
+    Matrix out(50, head_dim), statistics(2, 50);
+    softmax_part_forward(workers.team(), p.inputs(), 0.3F, all, mask, {out}, statistics,
+                         Output::kOverwrite);
+    const auto gradients = [&](Output output) {
+      Results r{{}, {}, p.key, p.value, p.query};
+      softmax_part_backward(workers.team(), p.inputs(), 0.3F, all, mask,
+                            {.out = p.d_out, .forward_out = out}, statistics,
+                            {r.d_query, r.d_key, r.d_value}, output);
+      return r;
+    };
+    const Results alone = gradients(Output::kOverwrite), added = gradients(Output::kAdd);
+    expect_near(added.d_query, (p.key + alone.d_query).cast<double>(), "d_query");
+    expect_near(added.d_key, (p.value + alone.d_key).cast<double>(), "d_key");
+    expect_near(added.d_value, (p.query + alone.d_value).cast<double>(), "d_value");
+  }
+}
+
 TEST(SoftmaxParts, QueriesWithoutAKeyGiveZero) {
   constexpr Index kLength = 90;
   const Values p(kLength);
