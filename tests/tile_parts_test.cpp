@@ -106,19 +106,37 @@ TEST(RowTiles, TakeEachRowOnce) {
 }
 
 TEST(RowsAhead, HurriesWhereThereAreMoreLinesThanSteps) {
-  if (!simd::kManyRegisters) GTEST_SKIP() << "lines are fetched between tiles";
-  const Matrix rows = Matrix::Zero(5, 20);  // ten lines
-  for (const Index steps : {9, 10}) {
-    RowsAhead ahead;
-    ahead.add(rows);
-    ahead.spread(steps);
-    EXPECT_EQ(ahead.hurries(), steps == 9);
-    ahead.weft<1>()(0);
-    ahead.weft<2>()(0);
-    int left = 0;
-    while (ahead.next_line()) ++left;
-    EXPECT_EQ(left, 7);
+  const Matrix rows = Matrix::Zero(5, 40);
+  for (const Index steps : {12, 13, 14, 15}) {
+    RowsAhead together, apart;
+    together.add(rows);                            // 13 lines
+    apart.add(ConstView(rows.data(), 5, 33, 40));  // 15
+    together.spread(steps);
+    apart.spread(steps);
+    EXPECT_EQ(together.hurries(), steps < 13);
+    EXPECT_EQ(apart.hurries(), steps < 15);
   }
+}
+
+TEST(RowsAhead, FetchesALineAStepAndWithAnotherWeftEverySecond) {
+  if (!simd::kManyRegisters) GTEST_SKIP() << "lines are fetched between tiles";
+  const Matrix rows = Matrix::Zero(5, 32);  // ten lines
+  RowsAhead ahead;
+  ahead.add(rows);
+  const auto left = [&] {
+    RowsAhead copy = ahead;
+    int lines = 0;
+    while (copy.next_line()) ++lines;
+    return lines;
+  };
+  auto alone = ahead.weft();
+  unrolled<3>(alone);
+  EXPECT_EQ(left(), 7);
+  int steps = 0;
+  const auto count = [&](auto) { ++steps; };
+  unrolled<4>(WithRowsAhead<decltype(count)>{count, &ahead});
+  EXPECT_EQ(left(), 5);
+  EXPECT_EQ(steps, 4);
 }
 
 TEST(RowsAhead, GivesEachLineOfEachRowOnce) {

@@ -135,6 +135,18 @@ ARENA_INLINE void with_vectors(Index lanes, const Body& body) {
   body.template operator()<Vectors>();
 }
 
+/// body.operator()<Vectors>(c) for so many vectors of columns, a register tile of them from column
+/// c on at a time.
+template <class Body>
+ARENA_INLINE void for_columns(Index vectors, const Body& body) {
+  Index c = 0;
+  for (; c + kTileVectors <= vectors; c += kTileVectors) {
+    body.template operator()<kTileVectors>(c * simd::kWidth);
+  }
+  for (; c + 2 <= vectors; c += 2) body.template operator()<2>(c * simd::kWidth);
+  for (; c < vectors; ++c) body.template operator()<1>(c * simd::kWidth);
+}
+
 /// body.operator()<kRows>(i) for the rows from i on that do not fill a tile of kTile rows, as few
 /// tiles as they take. Returns body. Not inlined, and of a copy: the loop over whole tiles then
 /// keeps its own in registers.

@@ -63,11 +63,9 @@ using Tile = Accumulators<Vectors, kRowsFor<Vectors>>;
 /// body.operator()<Vectors>(r, c) for the register tiles of a [rows, cols] matrix.
 template <class Body>
 ARENA_INLINE void for_tiles(Index rows, Index cols, const Body& body) {
-  for (Index c = 0; c < cols; c += kTileLanes) {
-    with_vectors(cols - c, [&]<int Vectors>() {
-      for (Index r = 0; r < rows; r += kRowsFor<Vectors>) body.template operator()<Vectors>(r, c);
-    });
-  }
+  for_columns((cols + simd::kWidth - 1) / simd::kWidth, [&]<int Vectors>(Index c) {
+    for (Index r = 0; r < rows; r += kRowsFor<Vectors>) body.template operator()<Vectors>(r, c);
+  });
 }
 
 /// Features of up to kChunk queries and keys, their values and output gradients, and the products

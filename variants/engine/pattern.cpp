@@ -16,8 +16,36 @@ const TileMask& mask_of(const PatternPart& part) {
 /// Parts that a worker takes at once. Small ones gain by it, copies would fill the cache.
 Index parts_at_once(const PatternPart& part, Index parts, Index workers) {
   if (!part.rows.queries.is_view() || !part.rows.keys.is_view()) return 1;
-  return std::clamp(parts / workers, Index{1}, kPartsAtOnce);
+  return std::max(parts / workers, Index{1});
 }
+
+/// Some parts of a stage, one after another.
+class PartSeries {
+ public:
+  PartSeries(const Pattern& pattern, Index stage, Index length, Range parts)
+      : pattern_(pattern), stage_(stage), length_(length), waiting_(parts) {}
+
+  /// As a Series.
+  const SoftmaxPart* operator()() {
+    if (waiting_.empty()) return nullptr;
+    const Index p = waiting_.begin++;
+    auto& [part, view] = held_[static_cast<std::size_t>(p % 2)];
+    part.emplace(pattern_.part(stage_, p, length_));
+    view = {part->rows, &mask_of(*part)};
+    return &view;
+  }
+
+ private:
+  struct Held {
+    std::optional<PatternPart> part;
+    SoftmaxPart view;
+  };
+
+  const Pattern& pattern_;
+  Index stage_, length_;
+  Range waiting_;
+  std::array<Held, 2> held_;
+};
 
 struct PatternScratch {
   SoftmaxScratch forward, backward;
@@ -32,10 +60,8 @@ PatternScratch scratch_of(const Pattern& pattern, Index length, Index head_dim, 
     if (parts == 0) continue;
     const PatternPart part = pattern.part(stage, 0, length);
     const Index reach = softmax_chunk_reach(mask_of(part), part.rows.extents());
-    PartExtras forward_extras = extras;
-    forward_extras.parts = parts_at_once(part, parts, workers);
     const auto forward = [&](Index inner) {
-      return softmax_part_forward_scratch(part.rows, head_dim, inner, forward_extras);
+      return softmax_part_forward_scratch(part.rows, head_dim, inner, extras);
     };
     const auto backward = [&](Index inner) {
       return softmax_part_backward_scratch(part.rows, head_dim, reach, inner,
@@ -78,9 +104,17 @@ class PatternHead final : public AttentionHead {
                             : pattern_->stages() > 1 ? workspace.matrix(2, length)
                                                      : View();
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      for_batches(call.team, stage, length, [&](const Team& worker, std::span<SoftmaxPart> parts) {
-        softmax_parts_forward(worker, in, scale_, parts, outputs, statistics, output_of(stage));
-      });
+      const Output output = output_of(stage);
+      for_batches(
+          call.team, stage, length, [&](const Team& worker, Index count, PartSeries& parts) {
+            if (count == 1) {
+              const auto& [rows, mask] = *parts();
+              softmax_part_forward(worker, in, scale_, rows, *mask, outputs, statistics, output);
+            } else {
+              softmax_views_forward(worker, in, scale_, std::ref(parts), outputs, statistics,
+                                    output);
+            }
+          });
     }
   }
 
@@ -90,30 +124,24 @@ class PatternHead final : public AttentionHead {
     const Index length = length_of(in);
     const ConstView statistics = FrameReader(frame).matrix(2, length);
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      for_batches(call.team, stage, length, [&](const Team& worker, std::span<SoftmaxPart> parts) {
-        softmax_parts_backward(worker, in, scale_, parts, d_outputs, statistics, d_in,
+      for_batches(call.team, stage, length, [&](const Team& worker, Index, PartSeries& parts) {
+        softmax_parts_backward(worker, in, scale_, std::ref(parts), d_outputs, statistics, d_in,
                                output_of(stage));
       });
     }
   }
 
  private:
-  /// body(worker, some parts) for all parts of a stage, in parallel.
+  /// body(worker, number of parts, these) for all parts of a stage, in parallel.
   template <class Body>
   void for_batches(const Team& team, Index stage, Index length, const Body& body) const {
     const Index count = pattern_->parts(stage, length);
     if (count == 0) return;
     const Index at_once = parts_at_once(pattern_->part(stage, 0, length), count, team.size());
     team.for_each((count + at_once - 1) / at_once, [&](Index batch, const Team& worker) {
-      std::array<std::optional<PatternPart>, kPartsAtOnce> parts;
-      std::array<SoftmaxPart, kPartsAtOnce> views;
-      const Index first = batch * at_once;
-      const auto number = static_cast<std::size_t>(std::min(at_once, count - first));
-      for (std::size_t p = 0; p < number; ++p) {
-        parts[p].emplace(pattern_->part(stage, first + static_cast<Index>(p), length));
-        views[p] = {parts[p]->rows, &mask_of(*parts[p])};
-      }
-      body(worker, std::span(views.data(), number));
+      const Range some{batch * at_once, std::min((batch + 1) * at_once, count)};
+      PartSeries parts(*pattern_, stage, length, some);
+      body(worker, some.size(), parts);
     });
   }
 

@@ -15,8 +15,9 @@ struct PatternPart {
 };
 
 /// The pairs of self attention on `length` positions, each in one part. Parts come in stages. Those
-/// of one stage share neither queries nor keys, so they run side by side, and its part 0 is the
-/// largest; the parts of stage 0 hold every position.
+/// of one stage share neither queries nor keys, so they run side by side. Its part 0 is the
+/// largest, and if its rows are views, each part is no larger than the one before. The parts of
+/// stage 0 hold every position.
 class Pattern {
  public:
   virtual ~Pattern() = default;

@@ -15,10 +15,10 @@ class RowsAhead {
   /// At most kMost matrices; more are not fetched.
   void add(const ConstView& rows) {
     if (rows.empty() || count_ == kMost) return;
-    waiting_[static_cast<std::size_t>(count_++)] = rows_of(rows);
-    lines_ += rows.rows() * ((rows.cols() + kLine - 1) / kLine);
+    const Waiting& added = waiting_[static_cast<std::size_t>(count_++)] = waiting_of(rows);
+    lines_ += added.count * ((added.cols + kLine - 1) / kLine);
   }
-  /// Over so many steps of products: it takes two lines a step where there are more lines.
+  /// Over so many steps of a product: where there are more lines, others should help.
   void spread(Index steps) { hurries_ = lines_ > steps; }
   bool hurries() const { return hurries_; }
 
@@ -32,12 +32,10 @@ class RowsAhead {
   ARENA_INLINE void one() {
     if (const float* const line = next_line()) __builtin_prefetch(line, 0, 2);
   }
-  /// As the weft of a product, so many lines a step, where registers leave room for it.
-  template <int kLines = 1>
+  /// As the weft of a product, where registers leave room for it.
   ARENA_INLINE auto weft() {
     return [this](auto) ARENA_INLINE_LAMBDA {
-      if constexpr (!simd::kManyRegisters) return;
-      unrolled<kLines>([this](auto) ARENA_INLINE_LAMBDA { one(); });
+      if constexpr (simd::kManyRegisters) one();
     };
   }
   /// Elsewhere gcc 12 spills a part of the tile at each step: some lines after each tile.
@@ -56,7 +54,9 @@ class RowsAhead {
     const float* row;
     Index stride, cols, count;
   };
-  static Waiting rows_of(const ConstView& rows) {
+  static Waiting waiting_of(const ConstView& rows) {
+    // without a turn at each row
+    if (rows.outerStride() == rows.cols()) return {rows.data(), 0, rows.size(), 1};
     return {rows.data(), rows.outerStride(), rows.cols(), rows.rows()};
   }
 
@@ -75,6 +75,19 @@ class RowsAhead {
   std::array<Waiting, kMost> waiting_;
   Index next_ = 0, count_ = 0, lines_ = 0;
   bool hurries_ = false;
+};
+
+/// Another weft, and a line after every second step.
+template <class Weft>
+struct WithRowsAhead {
+  Weft weft;
+  RowsAhead* ahead;
+
+  template <class Step>
+  ARENA_INLINE void operator()(Step step) {
+    weft(step);
+    if constexpr (step % 2 == 0) ahead->one();
+  }
 };
 
 }  // namespace arena

@@ -44,75 +44,58 @@ class FewLanes {
   /// zeros; start alone in the lanes beyond count(). Returns the largest of each lane.
   simd::Vec multiply(const Rows& rows, Index count, simd::Vec start, float* to,
                      Index stride) const {
-    simd::Vec largest(std::numeric_limits<float>::lowest());
-    const auto write = [&](Index i, simd::Vec x) ARENA_INLINE_LAMBDA {
-      x = x + start;
-      simd::store(to + i * stride, x);
-      return x;
-    };
-    with_few([&]<int kFew>() {
-      constexpr int kRows = kRowsAtOnce<kFew>;
-      simd::Vec most = largest;
-      Index i = 0;
-      for (; i + kRows <= count; i += kRows) {
-        const simd::Vec dots = dots_of<kFew>(rows.from_row(i));
-        unrolled<kRows>([&](auto r) ARENA_INLINE_LAMBDA {
-          const simd::Vec x = write(i + r, simd::lanes_of<r * kFew, kFew>(dots));
-          most = simd::maximum(most, x);
-        });
-      }
-      for (; i < count; ++i) {
-        most = simd::maximum(most, write(i, dots_of(rows.from_row(i).data)));
-      }
-      largest = most;
-    });
-    return largest;
+    if (count_ == 1) return multiply_by<1>(rows, count, start, to, stride);
+    if constexpr (kMost >= 4) {
+      if (count_ > 2) return multiply_by<4>(rows, count, start, to, stride);
+    }
+    return multiply_by<std::min(Index{2}, kMost)>(rows, count, start, to, stride);
   }
 
  private:
+  /// Of count() <= kFew.
   template <int kFew>
-  static constexpr int kRowsAtOnce = static_cast<int>(simd::kWidth) / kFew;
+  simd::Vec multiply_by(const Rows& rows, Index count, simd::Vec start, float* to,
+                        Index stride) const {
+    simd::Vec largest(std::numeric_limits<float>::lowest());
+    for_halves<static_cast<int>(simd::kWidth) / kFew>(
+        0, count, [&]<int kRows>(Index i) ARENA_INLINE_LAMBDA {
+          const simd::Vec dots = dots_of<kFew, kRows>(rows.from_row(i));
+          simd::Vec most = largest;
+          unrolled<kRows>([&](auto r) ARENA_INLINE_LAMBDA {
+            const simd::Vec x = simd::lanes_of<r * kFew, kFew>(dots) + start;
+            simd::store(to + (i + r) * stride, x);
+            most = simd::maximum(most, x);
+          });
+          largest = most;
+        });
+    return largest;
+  }
 
-  /// body.operator()<kFew>() with the next power of two.
-  template <class Body>
-  void with_few(const Body& body) const {
-    if (count_ == 1) return body.template operator()<1>();
-    if constexpr (kMost >= 2) {
-      if (count_ == 2) return body.template operator()<2>();
-    }
-    if constexpr (kMost >= 4) body.template operator()<4>();
+  /// body.operator()<kRows>(i) for the rows from i on, half as many at a time where they run out.
+  template <int kRows, class Body>
+  ARENA_INLINE static void for_halves(Index i, Index count, const Body& body) {
+    for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
+    if constexpr (kRows > 1) for_halves<kRows / 2>(i, count, body);
   }
 
   /// Lane r kFew + f: that of row r and lane f.
-  template <int kFew>
+  template <int kFew, int kRows>
   ARENA_INLINE simd::Vec dots_of(const Rows& rows) const {
-    simd::Vec at[simd::kWidth];
-    unrolled<static_cast<int>(simd::kWidth)>([&](auto k)
-                                                 ARENA_INLINE_LAMBDA { at[k] = simd::Vec(0.0F); });
+    simd::Vec at[kRows * kFew];
+    unrolled<kRows * kFew>([&](auto k) ARENA_INLINE_LAMBDA { at[k] = simd::Vec(0.0F); });
     for (Index d = 0; d < width_; d += simd::kWidth) {
       simd::Vec lanes[kFew];
       unrolled<kFew>(
           [&](auto f) ARENA_INLINE_LAMBDA { lanes[f] = simd::load_once(rows_ + f * width_ + d); });
-      unrolled<kRowsAtOnce<kFew>>([&](auto r) ARENA_INLINE_LAMBDA {
+      unrolled<kRows>([&](auto r) ARENA_INLINE_LAMBDA {
         const simd::Vec row = simd::load_once(rows.data + r * rows.stride + d);
         unrolled<kFew>([&](auto f) ARENA_INLINE_LAMBDA {
           simd::add_product(at[r * kFew + f], row, lanes[f]);
         });
       });
     }
-    return simd::row_sums([&](Index k) ARENA_INLINE_LAMBDA { return at[k]; });
-  }
-  /// Lane f: that of the row and lane f.
-  simd::Vec dots_of(const float* row) const {
-    alignas(kAlignment) float dots[simd::kWidth] = {};
-    for (Index f = 0; f < count_; ++f) {
-      simd::Vec sum(0.0F);
-      for (Index d = 0; d < width_; d += simd::kWidth) {
-        simd::add_product(sum, simd::load(row + d), simd::load(rows_ + f * width_ + d));
-      }
-      dots[f] = simd::sum(sum);
-    }
-    return simd::load(dots);
+    return simd::row_sums(
+        [&](Index k) ARENA_INLINE_LAMBDA { return k < kRows * kFew ? at[k] : simd::Vec(0.0F); });
   }
 
   Index width_ = 0;  // head_dim in whole vectors

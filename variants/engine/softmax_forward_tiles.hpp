@@ -2,6 +2,8 @@
 // Forward of tiled softmax attention: the order of the work, by either kind of groups of queries
 // (softmax_query_lanes.hpp says what they do).
 
+#include <stdexcept>
+
 #include "variants/engine/rows_ahead.hpp"
 #include "variants/engine/softmax_query_lanes.hpp"
 
@@ -24,8 +26,7 @@ template <class Group>
 struct Tiling {
   Index query_len;
 
-  Index groups() const { return group_count<Group>(query_len); }  // of a tile
-  Index length() const { return groups() * Group::kLanes; }
+  Index length() const { return group_count<Group>(query_len) * Group::kLanes; }  // of a tile
   Index count() const { return (query_len + length() - 1) / length(); }
   Range operator[](Index t) const {
     return {t * length(), std::min((t + 1) * length(), query_len)};
@@ -43,14 +44,17 @@ inline ConstView rows_in(const ConstView& x, Range rows) {
 template <class Group>
 class QueryTiles {
  public:
-  /// For tiles of at most `groups`.
-  QueryTiles(Workspace& workspace, Index groups, Index head_dim, float scale, Output output)
-      : scale_(scale), output_(output), pipeline_(workspace, head_dim), capacity_(groups) {
+  /// For problems of at most so many queries.
+  QueryTiles(Workspace& workspace, Index query_len, Index head_dim, float scale, Output output)
+      : scale_(scale),
+        output_(output),
+        pipeline_(workspace, head_dim),
+        capacity_(most_groups(query_len)) {
     for (Index g = 0; g < capacity_; ++g) groups_[g].take(workspace, head_dim);
   }
 
   static Index scratch(Index query_len, Index head_dim) {
-    return group_count<Group>(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
+    return most_groups(query_len) * Group::bytes(head_dim) + Pipeline::bytes(head_dim);
   }
 
   /// Outputs are written by finish() at the latest. What `next`, if any, needs first is fetched
@@ -96,6 +100,13 @@ class QueryTiles {
   static constexpr Index kTileScores = kTileRows * kTileLanes;  // of a step of products
   using Pipeline = typename Group::Pipeline;
 
+  /// Of a tile of at most so many queries: those of Group::kOneTile may be more than of a longer
+  /// one.
+  static Index most_groups(Index query_len) {
+    return std::max(group_count<Group>(query_len),
+                    group_count<Group>(std::min(query_len, Group::kOneTile)));
+  }
+
   /// Of the tile; each takes its turn.
   Group& group(Index g) { return groups_[(first_ + g) % capacity_]; }
 
@@ -120,15 +131,19 @@ class QueryTiles {
 
   /// What starts after this tile: another of the problem, or the next problem.
   void expect(Range queries, const SoftmaxProblem* next) {
-    const Index end = queries.end;
-    expected_ = end < problem_->in.query.rows() || next;
-    if (end < problem_->in.query.rows()) {
-      ahead_.add(rows_in(problem_->in.query, {end, end + queries.size()}));
-    } else if (next) {
-      ahead_.add(rows_in(next->in.query, {0, queries.size()}));
-      ahead_.add(rows_in(next->in.key, {0, kKeyBlock}));
-      ahead_.add(rows_in(next->in.value, {0, kKeyBlock}));
+    Range rows{0, queries.size()};
+    if (queries.end < problem_->in.query.rows()) {
+      rows = {queries.end, queries.end + queries.size()};
+      next = problem_;
     }
+    expected_ = next != nullptr;
+    if (!next) return;
+    rows.end = std::min(rows.end, next->in.query.rows());
+    const Range hull = next->mask->keys_of(rows, {0, next->in.key.rows()});
+    const Range keys{hull.begin, std::min(hull.begin + kKeyBlock, hull.end)};
+    ahead_.add(rows_in(next->in.query, rows));
+    ahead_.add(rows_in(next->in.key, keys));
+    ahead_.add(rows_in(next->in.value, keys));
   }
 
   void visit(Range block) {
@@ -164,38 +179,46 @@ class QueryTiles {
   Group groups_[kGroupsMax<Group>];
 };
 
+/// body(tiles) with room for those of this problem and smaller ones.
+template <class Group, class Body>
+void with_tiles(Workspace& workspace, const SoftmaxProblem& largest, float scale, Output output,
+                const Body& body) {
+  const WorkspaceScope scope(workspace);
+  [[maybe_unused]] const typename Group::Session session;
+  const ConstView& query = largest.in.query;
+  QueryTiles<Group> tiles(workspace, query.rows(), query.cols(), scale, output);
+  body(tiles);
+  tiles.finish();
+}
+
 template <class Group>
-void run_forward(const Team& team, std::span<const SoftmaxProblem* const> problems, float scale,
-                 Output output) {
-  const auto tiling_of = [](const SoftmaxProblem& problem) {
-    return Tiling<Group>{problem.in.query.rows()};
-  };
-  const auto with_tiles = [&](const Team& worker, Index groups, const auto& body) {
-    const WorkspaceScope scope(worker.workspace());
-    [[maybe_unused]] const typename Group::Session session;
-    QueryTiles<Group> tiles(worker.workspace(), groups, problems[0]->in.query.cols(), scale,
-                            output);
-    body(tiles);
-    tiles.finish();
-  };
-  if (problems.size() == 1) {
-    const Tiling<Group> tiling = tiling_of(*problems[0]);
-    team.for_each(tiling.count(), [&](Index t, const Team& worker) {
-      with_tiles(worker, tiling.groups(),
-                 [&](QueryTiles<Group>& tiles) { tiles.run(*problems[0], tiling[t], nullptr); });
+void run_forward(const Team& team, const SoftmaxProblem& problem, float scale, Output output) {
+  const Tiling<Group> tiling{problem.in.query.rows()};
+  // one worker alone takes them all, each on the heels of the one before
+  const Index at_once = team.size() == 1 ? tiling.count() : 1;
+  if (at_once == 0) return;
+  team.for_each(tiling.count() / at_once, [&](Index batch, const Team& worker) {
+    with_tiles<Group>(worker.workspace(), problem, scale, output, [&](QueryTiles<Group>& tiles) {
+      for (Index t = batch * at_once; t < (batch + 1) * at_once; ++t) {
+        tiles.run(problem, tiling[t], nullptr);
+      }
     });
-    return;
-  }
-  Index groups = 0;
-  for (const SoftmaxProblem* problem : problems) {
-    groups = std::max(groups, tiling_of(*problem).groups());
-  }
-  if (groups == 0) return;
-  with_tiles(team, groups, [&](QueryTiles<Group>& tiles) {
-    for (std::size_t p = 0; p < problems.size(); ++p) {
-      const Tiling<Group> tiling = tiling_of(*problems[p]);
-      const SoftmaxProblem* const next = p + 1 < problems.size() ? problems[p + 1] : nullptr;
-      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problems[p], tiling[t], next);
+  });
+}
+
+template <class Group>
+void run_each(Workspace& workspace, const Series<SoftmaxProblem>& problems, float scale,
+              Output output) {
+  const SoftmaxProblem* problem = problems();
+  if (!problem) return;
+  const Index most = problem->in.query.rows();
+  with_tiles<Group>(workspace, *problem, scale, output, [&](QueryTiles<Group>& tiles) {
+    while (problem) {
+      const SoftmaxProblem* const next = problems();
+      const Tiling<Group> tiling{problem->in.query.rows()};
+      if (tiling.query_len > most) throw std::logic_error("a softmax larger than the first");
+      for (Index t = 0; t < tiling.count(); ++t) tiles.run(*problem, tiling[t], next);
+      problem = next;
     }
   });
 }

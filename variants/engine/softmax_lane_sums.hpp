@@ -34,16 +34,16 @@ class LaneSums {
     int first, vectors;
     Index lanes;
     Output output;
-    /// Of a product of all lanes that is all there is to add: to[i][:] = factors[i] sums[i][:], as
-    /// write() would have it, and sums are not kept.
-    const float* factors = nullptr;
+    /// Where not empty, of a product of all lanes that is all there is to add: to[i][:] =
+    /// factors[i] (null: 1) sums[i][:], as write() would have it, and sums are not kept.
     View to{};
+    const float* factors = nullptr;
   };
   template <class Weft>
   ARENA_INLINE void add(const Product& product, Weft& weft) const {
     if (!is_transposed_) {
       float* const sums = data_ + product.first * simd::kWidth * head_dim_;
-      const bool writes = product.factors != nullptr;
+      const bool writes = !product.to.empty();
       return add_product(ColumnOperand{product.p, product.p_stride}, product.rows, product.depth,
                          head_dim_ / simd::kWidth,
                          {writes ? const_cast<float*>(product.to.data()) : sums,
@@ -58,9 +58,9 @@ class LaneSums {
         add_transposed<kVectors, kTileRows>(product, weft);
       }
     });
-    if (!product.factors) return;
-    write([&](Index i) { return product.factors[i]; }, [](Index) { return 0.0F; },
-          Output::kOverwrite, product.to);
+    if (product.to.empty()) return;
+    write([&](Index i) { return product.factors ? product.factors[i] : 1.0F; },
+          [](Index) { return 0.0F; }, Output::kOverwrite, product.to);
   }
   /// The register tiles of a product for so many lanes.
   Index tiles(Index lanes) const {

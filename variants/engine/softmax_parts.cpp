@@ -113,50 +113,33 @@ View columns_of(Workspace& workspace, const ConstView& statistics, const RowSet&
   return copy;
 }
 
-/// The rows of a part that goes forward, as they lie or copied.
-class ForwardPart {
- public:
-  ForwardPart(const Team& team, const HeadInputs& in, const SoftmaxPart& part,
-              const HeadOutputs& outputs, const ConstView& statistics)
-      : queries_(part.rows.queries),
-        out_(team, outputs.out, queries_),
-        log_sum_exp_(team, outputs.log_sum_exp, queries_),
-        problem_{{rows_of(team, in.query, queries_),
-                  rows_of(team, in.key, part.rows.keys, part.rows.inverse_norms),
-                  rows_of(team, in.value, part.rows.keys)},
-                 part.mask,
-                 {out_.view, log_sum_exp_.view},
-                 columns_of(team.workspace(), statistics, queries_)} {}
+/// The statistics of rows that are a view, from the first on.
+View columns_from(const View& statistics, const RowSet& rows) {
+  if (statistics.empty()) return {};
+  return statistics.column_slice(rows.first, statistics.cols() - rows.first);
+}
 
-  const SoftmaxProblem& problem() const { return problem_; }
-  void load() const {
-    out_.load();
-    log_sum_exp_.load();
-  }
-  void put_back(View statistics) {
-    out_.put_back(Output::kOverwrite);
-    log_sum_exp_.put_back(Output::kOverwrite);
-    if (statistics.empty() || queries_.is_slice()) return;
-    for (Index i = 0; i < queries_.count; ++i) {
-      statistics.col(queries_.at(i)) = problem_.statistics.col(i);
-    }
-  }
-
- private:
-  const RowSet& queries_;
-  Target out_, log_sum_exp_;
-  SoftmaxProblem problem_;
-};
+/// The softmax of a part with inputs as they lie or copied.
+SoftmaxProblem problem_of(const Team& team, const HeadInputs& in, const PartRows& rows,
+                          const TileMask& mask, const HeadOutputs& outputs, const View& columns) {
+  const RowSet& queries = rows.queries;
+  return {{rows_of(team, in.query, queries), rows_of(team, in.key, rows.keys, rows.inverse_norms),
+           rows_of(team, in.value, rows.keys)},
+          &mask,
+          outputs,
+          columns,
+          queries.is_view() ? queries.step : 1};
+}
 
 SoftmaxScratch operator+(const SoftmaxScratch& scratch, Index bytes) {
   return {scratch.caller + bytes, scratch.total + bytes};
 }
 
-/// Of `number` matrices with the part's queries and as many with its keys.
-Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const PartExtras& extras) {
+/// Of `number` matrices with the part's queries and as many with its keys, and of statistics.
+Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const PartExtras& extras,
+                   bool has_columns) {
   const Index length = rows.queries.count;
-  const bool copies_statistics = extras.statistics && !rows.queries.is_slice();
-  Index bytes = copies_statistics ? softmax_statistics_bytes(length) : 0;
+  Index bytes = extras.statistics && !has_columns ? softmax_statistics_bytes(length) : 0;
   if (!rows.keys.is_view()) bytes += number * stored_bytes<float>(rows.keys.count * head_dim);
   if (rows.queries.is_view()) return bytes;
   bytes += number * stored_bytes<float>(length * head_dim);
@@ -164,20 +147,40 @@ Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const Par
 }
 
 }  // namespace
+void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
+                          const TileMask& mask, HeadOutputs outputs, View statistics,
+                          Output output) {
+  Workspace& workspace = team.workspace();
+  const WorkspaceScope scope(workspace);
+  const RowSet& queries = rows.queries;
+  Target out(team, outputs.out, queries), log_sum_exp(team, outputs.log_sum_exp, queries);
+  if (output == Output::kAdd) out.load(), log_sum_exp.load();
+  const bool copies = !statistics.empty() && !queries.is_view();
+  const View columns =
+      copies ? columns_of(workspace, statistics, queries) : columns_from(statistics, queries);
+  softmax_forward_into(
+      team, problem_of(team, in, rows, mask, {out.view, log_sum_exp.view}, columns), scale, output);
+  out.put_back(Output::kOverwrite);
+  log_sum_exp.put_back(Output::kOverwrite);
+  if (!copies) return;
+  for (Index i = 0; i < queries.count; ++i) statistics.col(queries.at(i)) = columns.col(i);
+}
 
-void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
-                           std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
+void softmax_views_forward(const Team& team, const HeadInputs& in, float scale,
+                           const Series<SoftmaxPart>& parts, HeadOutputs outputs, View statistics,
                            Output output) {
-  const WorkspaceScope scope(team.workspace());
-  std::array<std::optional<ForwardPart>, kPartsAtOnce> rows;
-  std::array<const SoftmaxProblem*, kPartsAtOnce> problems;
-  for (std::size_t p = 0; p < parts.size(); ++p) {
-    rows[p].emplace(team, in, parts[p], outputs, statistics);
-    if (output == Output::kAdd) rows[p]->load();
-    problems[p] = &rows[p]->problem();
-  }
-  softmax_forward_each(team, {problems.data(), parts.size()}, scale, output);
-  for (std::size_t p = 0; p < parts.size(); ++p) rows[p]->put_back(statistics);
+  std::array<std::optional<SoftmaxProblem>, 2> problems;
+  std::size_t turn = 0;
+  const auto next = [&]() -> const SoftmaxProblem* {
+    const SoftmaxPart* const part = parts();
+    if (!part) return nullptr;
+    const RowSet& queries = part->rows.queries;
+    const HeadOutputs some{view_of(outputs.out, queries), view_of(outputs.log_sum_exp, queries)};
+    turn = 1 - turn;
+    return &problems[turn].emplace(
+        problem_of(team, in, part->rows, *part->mask, some, columns_from(statistics, queries)));
+  };
+  softmax_forward_each(team.workspace(), std::ref(next), scale, output);
 }
 
 namespace {
@@ -198,11 +201,9 @@ RowsAhead ahead_of(const PartRows& rows, const HeadInputs& in, const HeadOutputG
   return ahead;
 }
 
-void backward(const Team& team, const HeadInputs& in, float scale, const SoftmaxPart& part,
-              const HeadOutputGrads& d_outputs, const ConstView& statistics, HeadGrads d_in,
-              Output output, const RowsAhead& ahead) {
-  const PartRows& rows = part.rows;
-  const TileMask& mask = *part.mask;
+void backward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
+              const TileMask& mask, const HeadOutputGrads& d_outputs, const ConstView& statistics,
+              HeadGrads d_in, Output output, const RowsAhead& ahead) {
   Workspace& workspace = team.workspace();
   const WorkspaceScope scope(workspace);
   const HeadInputs some{rows_of(team, in.query, rows.queries),
@@ -227,13 +228,23 @@ void backward(const Team& team, const HeadInputs& in, float scale, const Softmax
 
 }  // namespace
 
+void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
+                           const PartRows& rows, const TileMask& mask,
+                           const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                           HeadGrads d_in, Output output) {
+  backward(team, in, scale, rows, mask, d_outputs, statistics, d_in, output, {});
+}
+
 void softmax_parts_backward(const Team& team, const HeadInputs& in, float scale,
-                            std::span<const SoftmaxPart> parts, const HeadOutputGrads& d_outputs,
+                            const Series<SoftmaxPart>& parts, const HeadOutputGrads& d_outputs,
                             const ConstView& statistics, HeadGrads d_in, Output output) {
-  for (std::size_t p = 0; p < parts.size(); ++p) {
+  const SoftmaxPart* part = parts();
+  while (part) {
+    const SoftmaxPart* const next = parts();
     RowsAhead ahead;
-    if (p + 1 < parts.size()) ahead = ahead_of(parts[p + 1].rows, in, d_outputs, d_in);
-    backward(team, in, scale, parts[p], d_outputs, statistics, d_in, output, ahead);
+    if (next) ahead = ahead_of(next->rows, in, d_outputs, d_in);
+    backward(team, in, scale, part->rows, *part->mask, d_outputs, statistics, d_in, output, ahead);
+    part = next;
   }
 }
 
@@ -249,14 +260,14 @@ void clear_softmax(HeadOutputs outputs, View statistics) {
 SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
                                             const PartExtras& extras) {
   return softmax_forward_scratch(rows.extents(), head_dim, workers) +
-         extras.parts * copied_bytes(rows, 2, head_dim, extras);
+         copied_bytes(rows, 2, head_dim, extras, rows.queries.is_view());
 }
 
 SoftmaxScratch softmax_part_backward_scratch(const PartRows& rows, Index head_dim,
                                              Index chunk_reach, Index workers,
                                              const PartExtras& extras) {
   return softmax_backward_scratch(rows.extents(), head_dim, chunk_reach, workers) +
-         copied_bytes(rows, 4, head_dim, extras);
+         copied_bytes(rows, 4, head_dim, extras, rows.queries.is_slice());
 }
 
 }  // namespace arena

@@ -63,30 +63,25 @@ struct SoftmaxPart {
   const TileMask* mask;
 };
 
-/// As softmax_forward_each of these rows, at most kPartsAtOnce parts. statistics [2, query_len] may
-/// be empty with kOverwrite only.
-constexpr Index kPartsAtOnce = 32;
-void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
-                           std::span<const SoftmaxPart> parts, HeadOutputs outputs, View statistics,
+/// As softmax_forward_into of these rows. statistics [2, query_len] may be empty with kOverwrite
+/// only.
+void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
+                          const TileMask& mask, HeadOutputs outputs, View statistics,
+                          Output output);
+/// As softmax_forward_each of parts whose rows are views.
+void softmax_views_forward(const Team& team, const HeadInputs& in, float scale,
+                           const Series<SoftmaxPart>& parts, HeadOutputs outputs, View statistics,
                            Output output);
-inline void softmax_part_forward(const Team& team, const HeadInputs& in, float scale,
-                                 const PartRows& rows, const TileMask& mask, HeadOutputs outputs,
-                                 View statistics, Output output) {
-  const SoftmaxPart part{rows, &mask};
-  softmax_parts_forward(team, in, scale, {&part, 1}, outputs, statistics, output);
-}
 
-/// As softmax_backward_into of these rows, of one part after another.
+/// As softmax_backward_into of these rows.
+void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
+                           const PartRows& rows, const TileMask& mask,
+                           const HeadOutputGrads& d_outputs, const ConstView& statistics,
+                           HeadGrads d_in, Output output);
+/// Of one part after another, while rows of the next are fetched.
 void softmax_parts_backward(const Team& team, const HeadInputs& in, float scale,
-                            std::span<const SoftmaxPart> parts, const HeadOutputGrads& d_outputs,
+                            const Series<SoftmaxPart>& parts, const HeadOutputGrads& d_outputs,
                             const ConstView& statistics, HeadGrads d_in, Output output);
-inline void softmax_part_backward(const Team& team, const HeadInputs& in, float scale,
-                                  const PartRows& rows, const TileMask& mask,
-                                  const HeadOutputGrads& d_outputs, const ConstView& statistics,
-                                  HeadGrads d_in, Output output) {
-  const SoftmaxPart part{rows, &mask};
-  softmax_parts_backward(team, in, scale, {&part, 1}, d_outputs, statistics, d_in, output);
-}
 
 /// What outputs and statistics hold before any part was added: no key seen.
 void clear_softmax(HeadOutputs outputs, View statistics);
@@ -95,7 +90,6 @@ void clear_softmax(HeadOutputs outputs, View statistics);
 struct PartExtras {
   bool statistics = true;    // forward may do without
   bool log_sum_exp = false;  // and its gradient
-  Index parts = 1;           // that go forward at once, none larger
 };
 SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
                                             const PartExtras& extras = {});

@@ -29,18 +29,6 @@ ARENA_INLINE void add_tile(const Operand& a, const Rows& b, Index depth, const S
   if (to.factors) tile.scale_rows(to.factors + row);
   tile.store(place, to.stride);
 }
-/// body.operator()<kVectors>(column) for so many vectors of columns, a register tile of them at a
-/// time.
-template <class Body>
-ARENA_INLINE void for_columns(Index vectors, const Body& body) {
-  Index c = 0;
-  for (; c + kTileVectors <= vectors; c += kTileVectors) {
-    body.template operator()<kTileVectors>(c * simd::kWidth);
-  }
-  for (; c + 2 <= vectors; c += 2) body.template operator()<2>(c * simd::kWidth);
-  for (; c < vectors; ++c) body.template operator()<1>(c * simd::kWidth);
-}
-
 /// The rows of a product that do not fill its register tiles. Not inlined: see for_last_rows.
 template <class Operand>
 [[gnu::noinline]] void add_last_rows(const Operand& a, const Rows& b, Index depth, Index vectors,
@@ -70,10 +58,11 @@ ARENA_INLINE void add_product(const Operand& a, const Rows& b, Index depth, Inde
 
 /// Its register tiles.
 inline Index product_tiles(Index count, Index vectors) {
-  const auto tiles = [&](Index rows) { return (count + rows - 1) / rows; };
-  const Index rest = vectors % kTileVectors;
-  return vectors / kTileVectors * tiles(kTileRows) + rest / 2 * tiles(kRowsFor<2>) +
-         rest % 2 * tiles(kRowsFor<1>);
+  Index tiles = 0;
+  for_columns(vectors, [&]<int kVectors>(Index) {
+    tiles += (count + kRowsFor<kVectors> - 1) / kRowsFor<kVectors>;
+  });
+  return tiles;
 }
 
 }  // namespace arena

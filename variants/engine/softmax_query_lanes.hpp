@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <optional>
 
 #include "harness/layers/micro_kernel.hpp"
 #include "variants/engine/tiled_softmax.hpp"
@@ -42,7 +43,7 @@ class QueryLanes {
   const Range& queries() const { return queries_; }
 
   /// Whether outputs of queries are not yet written.
-  bool waits() const { return problem_ != nullptr; }
+  bool waits() const { return problem_.has_value(); }
 
   /// What moves with the references of lanes.
   struct Move {
@@ -114,14 +115,14 @@ class QueryLanes {
 
   /// kAdd goes on from the softmax over other keys that the outputs and statistics hold.
   void start_lanes(const SoftmaxProblem& problem, Range queries, Output output) {
-    problem_ = &problem;
+    problem_.emplace(problem);
     queries_ = queries;
     output_ = output;
     has_out_ = false;
     std::fill_n(reference_, kLanes, kNoReference);
     std::fill_n(sum_, kLanes, 0.0F);
     if (output == Output::kAdd) {
-      std::copy_n(problem.statistics.data() + queries_.begin, queries_.size(), reference_);
+      for (Index i = 0; i < queries_.size(); ++i) reference_[i] = problem.statistics(0, column(i));
     }
   }
 
@@ -155,44 +156,52 @@ class QueryLanes {
   /// Writes log_sum_exp and statistics, and says what becomes of out; kAdd: merges with what they
   /// hold.
   void close() const {
-    View statistics = problem_->statistics, wanted = problem_->outputs.log_sum_exp;
-    const Index first = queries_.begin, count = queries_.size();
-    alignas(kAlignment) float log2_sum[kLanes], log_sum_exp[kLanes];
+    const View statistics = problem_->statistics, wanted = problem_->outputs.log_sum_exp;
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
-      const Vec zero(0.0F), reference = simd::load(reference_ + lane);
-      const Vec held = output_ == Output::kAdd ? held_sum(statistics, lane) : zero;
+      const Vec zero(0.0F), held = output_ == Output::kAdd ? held_sum(statistics, lane) : zero;
       const Vec sum = simd::load(sum_ + lane) + held;
-      // that of a row with a key is at least its largest score's
-      const auto empty = sum < Vec(0.5F / (1 << kHeadroom));
-      const Vec log2 = simd::select(empty, zero, simd::log2(sum));
-      const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
-      const Vec factor = simd::select(empty, zero, Vec(1.0F) / sum);
+      const Vec factor = simd::select(is_empty(sum), zero, Vec(1.0F) / sum);
+      simd::store(sum_ + lane, sum);
       simd::store(shares_.own + lane, factor);
       simd::store(shares_.held + lane, factor * held);
-      simd::store(log2_sum + lane, log2);
-      simd::store(log_sum_exp + lane,
-                  simd::select(empty, Vec(-std::numeric_limits<float>::infinity()), log));
     }
-    if (!wanted.empty()) {
-      for (Index i = 0; i < count; ++i) wanted(first + i, 0) = log_sum_exp[i];
-    }
-    if (!statistics.empty()) {
-      std::copy_n(reference_, count, &statistics(0, first));
-      std::copy_n(log2_sum, count, &statistics(1, first));
-    }
-    problem_ = nullptr;
+    if (!wanted.empty() || !statistics.empty()) write_logs(wanted, statistics);
+    problem_.reset();
   }
+  void write_logs(View log_sum_exp, View statistics) const {
+    alignas(kAlignment) float log2_sums[kLanes], logs[kLanes];
+    for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
+      const Vec zero(0.0F), none(-std::numeric_limits<float>::infinity());
+      const Vec sum = simd::load(sum_ + lane), reference = simd::load(reference_ + lane);
+      const Vec log2 = simd::select(is_empty(sum), zero, simd::log2(sum));
+      const Vec log = (reference + log2) * Vec(std::numbers::ln2_v<float>);
+      simd::store(log2_sums + lane, log2);
+      simd::store(logs + lane, simd::select(is_empty(sum), none, log));
+    }
+    const Index first = queries_.begin, count = queries_.size();
+    for (Index i = 0; i < count && !log_sum_exp.empty(); ++i) log_sum_exp(first + i, 0) = logs[i];
+    for (Index i = 0; i < count && !statistics.empty(); ++i) {
+      statistics(0, column(i)) = reference_[i];
+      statistics(1, column(i)) = log2_sums[i];
+    }
+  }
+  /// Of a row without a key: that of others is at least their largest score's.
+  static simd::Mask is_empty(Vec sum) { return sum < Vec(0.5F / (1 << kHeadroom)); }
 
   /// The sum that rows hold in their statistics, over the group's references, for the lanes of a
   /// vector; zero where they hold none.
   Vec held_sum(const ConstView& statistics, Index lane) const {
     const Index count = std::clamp(queries_.size() - lane, Index{0}, simd::kWidth);
-    const float* const row = statistics.data() + queries_.begin + lane;
-    const Vec reference = simd::load_part(row, count);
-    const Vec log2 = simd::load_part(row + statistics.outerStride(), count);
+    alignas(kAlignment) float held[2][simd::kWidth] = {};
+    for (Index i = 0; i < count; ++i) {
+      for (Index r = 0; r < 2; ++r) held[r][i] = statistics(r, column(lane + i));
+    }
+    const Vec reference = simd::load(held[0]), log2 = simd::load(held[1]);
     return simd::select(reference == Vec(kNoReference), Vec(0.0F),
                         simd::exp2(reference - simd::load(reference_ + lane) + log2));
   }
+  /// Of the statistics of query i.
+  Index column(Index i) const { return (queries_.begin + i) * problem_->statistics_step; }
 
   /// sum *= factors, each lane by its own.
   void rescale_sums(const Move& move) const {
@@ -202,7 +211,7 @@ class QueryLanes {
     }
   }
 
-  mutable const SoftmaxProblem* problem_ = nullptr;  // until its outputs are written
+  mutable std::optional<SoftmaxProblem> problem_;  // until its outputs are written
   Range queries_{};
   Output output_ = Output::kOverwrite;
   float* reference_ = nullptr;  // [kLanes]; kNoReference until the row has seen a key

@@ -91,7 +91,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
     if (!has_out_ && !first) out_.clear();
     has_out_ = true;
     const bool writes = first && keys_ == Keys::kOneBlock && output_ == Output::kOverwrite;
-    const View to = out();
+    const View to = writes ? out() : View();
     if (writes) close();
     const float* p = block.p;
     for (const Section& section : block.sections) {
@@ -104,8 +104,8 @@ class VectorGroup : public QueryLanes<kTileVectors> {
           .vectors = section.vectors,
           .lanes = section.lanes(queries_).size(),
           .output = first ? Output::kOverwrite : Output::kAdd,
-          .factors = writes ? shares_.own : nullptr,
-          .to = to};
+          .to = to,
+          .factors = writes ? shares_.own : nullptr};
       out_.add(product, weft);
       p += SectionScores::floats_of(section);
     }
@@ -126,7 +126,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
 
  private:
   /// Scores of a register tile of keys at a time, to rows of kRow floats.
-  template <int Vectors, Index kRow, int kLines>
+  template <int Vectors, Index kRow>
   struct Scoring {
     Rows key;
     const float* query;  // from the first of the vectors on
@@ -140,7 +140,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
       Accumulators<Vectors, kRows> tile;
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA { tile.at[r][c] = start.at[c]; });
       tile.multiply_add(RowTile{key.data + j * key.stride, key.stride}, query, kLanes, head_dim,
-                        ahead->template weft<kLines>());
+                        ahead->weft());
       ahead->after_tile();
       tile.for_each([&](auto r, auto c) ARENA_INLINE_LAMBDA {
         maxima.at[c] = simd::maximum(maxima.at[c], tile.at[r][c]);
@@ -151,14 +151,7 @@ class VectorGroup : public QueryLanes<kTileVectors> {
   template <int Vectors, Index kRow>
   Lanes<Vectors> score_vectors(int first, const Rows& key, Index count, float* scores,
                                RowsAhead& ahead) const {
-    if (ahead.hurries()) return score_vectors<Vectors, kRow, 2>(first, key, count, scores, ahead);
-    return score_vectors<Vectors, kRow, 1>(first, key, count, scores, ahead);
-  }
-  template <int Vectors, Index kRow, int kLines>
-  Lanes<Vectors> score_vectors(int first, const Rows& key, Index count, float* scores,
-                               RowsAhead& ahead) const {
-    Scoring<Vectors, kRow, kLines> scoring{key, query_ + first * simd::kWidth, head_dim_, scores,
-                                           &ahead};
+    Scoring<Vectors, kRow> scoring{key, query_ + first * simd::kWidth, head_dim_, scores, &ahead};
     for (int c = 0; c < Vectors; ++c) scoring.start.at[c] = start_of_scores(first + c);
     return for_row_tiles<Vectors>(count, scoring).maxima;
   }
@@ -232,7 +225,7 @@ class VectorPipeline {
     const Index tiles = pending_->group ? pending_->group->product_tiles() : 0;
     with_forward_pace(tiles, [&]<int kPace>() {
       Exponentials<kPace> exponentials({score_spaces_[0], next.sections}, next.sums);
-      if (pending_->group) exponentials = pending_->group->add(*pending_, exponentials);
+      if (pending_->group) exponentials = add_pending(exponentials, ahead);
       exponentials.finish();
     });
     pending_->group = nullptr;
@@ -247,6 +240,14 @@ class VectorPipeline {
  private:
   static constexpr Index kLanes = VectorGroup::kLanes;
   static constexpr Index kScores = VectorGroup::kKeyBlock * kLanes;
+
+  template <class Weft>
+  Weft add_pending(Weft weft, RowsAhead& ahead) const {
+    if (simd::kManyRegisters && ahead.hurries()) {
+      return pending_->group->add(*pending_, WithRowsAhead<Weft>{weft, &ahead}).weft;
+    }
+    return pending_->group->add(*pending_, weft);
+  }
 
   /// body.operator()<Vectors>(section, its scores) for each.
   template <class Body>

@@ -4,8 +4,8 @@
 //
 // key^T and value^T are packed once; for each tile of queries that sees the block:
 //   scores[i][:] = sum_d query[i][d] key^T[d][:] (scaled),  p = 2^(scores - ref_i - log2_sum_i)
-//   d_s[i][:] = p * (sum_d d_out[i][d] value^T[d][:] - shift_i),
-//                                          shift_i = <d_out_i, out_i> - d_log_sum_exp_i
+//   d_s[i][:] = p * (sum_d d_out[i][d] value^T[d][:] (scaled) - shift_i),
+//                                          shift_i = scale (<d_out_i, out_i> - d_log_sum_exp_i)
 //   d_value[j][:] += sum_i p[i][j] d_out[i][:],  d_key[j][:] += sum_i d_s[i][j] query[i][:]
 //   d_query[i][:] += sum_j d_s[i][j] key[j][:]
 
@@ -74,7 +74,7 @@ class VectorKeyBlock {
     width_ = round_up(head_dim_, simd::kWidth);
     key_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
     value_t_ = workspace.take<float>(kKeyBlock * head_dim_).data();
-    key_ = workspace.take<float>(kKeyBlock * width_).data();
+    key_space_ = workspace.take<float>(kKeyBlock * width_).data();
     few_keys_.take(workspace, head_dim_);
     few_values_.take(workspace, head_dim_);
     for (LaneSums* sums : {d_key_, d_value_}) {
@@ -99,15 +99,12 @@ class VectorKeyBlock {
       const Index lane = panel * kTileLanes, first = keys.begin + lane;
       const Index count = std::clamp(few_begin_ - lane, Index{0}, kTileLanes);
       pack_transposed(in.key, first, count, factor, key_t_ + lane * head_dim_);
-      pack_transposed(in.value, first, count, 1, value_t_ + lane * head_dim_);
+      pack_transposed(in.value, first, count, problem_->scale, value_t_ + lane * head_dim_);
     }
     const Range few{keys.begin + few_begin_, keys.end};
     few_keys_.start(in.key, few, factor);
-    few_values_.start(in.value, few, 1);
-    for (Index j = 0; j < keys.size(); ++j) {
-      const float* const row = in.key.data() + (keys.begin + j) * in.key.outerStride();
-      copy_row(row, head_dim_, problem_->scale, key_ + j * width_, width_);
-    }
+    few_values_.start(in.value, few, problem_->scale);
+    key_ = contiguous_rows(in.key, keys.begin, keys.size(), key_space_);
     has_gradients_ = false;
   }
 
@@ -147,8 +144,8 @@ class VectorKeyBlock {
     need_gradients();
     const auto& d_in = problem_->d_in;
     for (Index panel = 0; panel * kTileLanes < keys_.size(); ++panel) {
-      write(d_key_[panel], problem_->scale, d_in.key, panel_keys(panel));
-      write(d_value_[panel], 1, d_in.value, panel_keys(panel));
+      write(d_key_[panel], d_in.key, panel_keys(panel));
+      write(d_value_[panel], d_in.value, panel_keys(panel));
     }
   }
 
@@ -162,9 +159,9 @@ class VectorKeyBlock {
     has_gradients_ = true;
   }
 
-  void write(const LaneSums& sums, float factor, View to, Range keys) const {
-    sums.write([=](Index) { return factor; }, [](Index) { return 1.0F; }, problem_->output,
-               to.row_slice(keys.begin, keys.size()));
+  void write(const LaneSums& sums, View to, Range keys) const {
+    const auto one = [](Index) { return 1.0F; };
+    sums.write(one, one, problem_->output, to.row_slice(keys.begin, keys.size()));
   }
 
   /// Queries and keys of a panel, whole vectors of them, that see each other.
@@ -193,7 +190,7 @@ class VectorKeyBlock {
     OfQuery(const BackwardProblem& problem, Index query)
         : reference(problem.statistics.data()[query]),
           log2_sum(problem.statistics.data()[problem.statistics.outerStride() + query]),
-          shift(problem.shift[query]) {}
+          shift(problem.scale * problem.shift[query]) {}
   };
 
   template <int Vectors>
@@ -205,11 +202,11 @@ class VectorKeyBlock {
     }
     differentiate<Vectors>(piece, d_out);
     const auto& d_in = problem_->d_in;
-    add_keys(piece, p_, d_out, d_value_[piece.panel], 1, d_in.value, ahead);
-    add_keys(piece, d_s_, query, d_key_[piece.panel], problem_->scale, d_in.key, ahead);
+    add_keys(piece, p_, d_out, d_value_[piece.panel], d_in.value, ahead);
+    add_keys(piece, d_s_, query, d_key_[piece.panel], d_in.key, ahead);
   }
 
-  /// d_query += scale d_s key.
+  /// d_query += d_s key.
   void add_queries(VectorQueryTile& tile, Cover cover, const QueryPart& d_query) const {
     const Range queries = tile.queries_;
     const bool first = !tile.has_d_query_;
@@ -239,8 +236,7 @@ class VectorKeyBlock {
                  Output output) const {
     const Index j = keys.begin - keys_.begin;
     const float* const d_s = d_s_ + (queries.begin - tile_begin) * kKeyBlock + j;
-    add_product(RowTile{d_s, kKeyBlock}, {key_ + j * width_, width_}, keys.size(),
-                width_ / simd::kWidth,
+    add_product(RowTile{d_s, kKeyBlock}, key_.from_row(j), keys.size(), width_ / simd::kWidth,
                 {d_query.row(queries.begin), d_query.stride, queries.size(), output}, no_weft);
   }
 
@@ -326,12 +322,9 @@ class VectorKeyBlock {
     });
   }
 
-  /// sums[j][:] += sum over i of tile[i][j] rows[i][:]; where there are no others to come, `to` is
-  /// factor times that.
+  /// sums[j][:] += sum over i of tile[i][j] rows[i][:], or where there are no others to come `to`.
   void add_keys(const Piece& piece, const float* tile, const Rows& rows, const LaneSums& sums,
-                float factor, View to, RowsAhead& ahead) const {
-    alignas(kAlignment) float factors[kTileLanes];
-    std::fill_n(factors, kTileLanes, factor);
+                View to, RowsAhead& ahead) const {
     auto weft = ahead.weft();
     sums.add({.p = tile + piece.place(),
               .p_stride = kKeyBlock,
@@ -341,8 +334,7 @@ class VectorKeyBlock {
               .vectors = piece.vectors,
               .lanes = piece.keys.size(),
               .output = overwrites_ ? Output::kOverwrite : Output::kAdd,
-              .factors = is_written_ ? factors : nullptr,
-              .to = to.row_slice(piece.keys.begin, piece.keys.size())},
+              .to = is_written_ ? to.row_slice(piece.keys.begin, piece.keys.size()) : View()},
              weft);
   }
 
@@ -351,8 +343,9 @@ class VectorKeyBlock {
   Index width_ = 0;  // head_dim in whole vectors
   Range keys_{};
   float *key_t_, *value_t_;  // [kPanels][head_dim][kTileLanes]
-  float* key_;               // [kKeyBlock][width], scaled
-  Index few_begin_ = 0;      // keys from here on, if any, are few
+  Rows key_{};
+  float* key_space_;     // [kKeyBlock][width]
+  Index few_begin_ = 0;  // keys from here on, if any, are few
   FewLanes few_keys_, few_values_;
   LaneSums d_key_[kPanels], d_value_[kPanels];  // of the keys
   float *p_, *d_s_;                             // the tile's

@@ -8,6 +8,7 @@
 // Time follows what the mask covers; memory is O(query_len head_dim) in backward, constant in
 // forward. Results do not depend on the number of threads. Any lengths and any head_dim from 1.
 
+#include <functional>
 #include <limits>
 
 #include "harness/layers/product.hpp"
@@ -16,6 +17,10 @@
 #include "variants/engine/tile_mask.hpp"
 
 namespace arena {
+
+/// Gives one thing after another, null after the last. Each stays until the call after the next.
+template <class T>
+using Series = std::function<const T*()>;
 
 /// What forward leaves for backward, [2, query_len], in units of log2: a reference near each row's
 /// largest score, and log2 of the row sum over it. p = 2^(s log2(e) - reference - log2_sum) keeps
@@ -37,14 +42,18 @@ struct SoftmaxProblem {
   const TileMask* mask;
   HeadOutputs outputs;
   View statistics;
+  Index statistics_step = 1;  // from the column of a query to that of the next
 };
 
-/// softmax_forward of each; kAdd: going on from what outputs and statistics hold, the softmax over
-/// other keys of the same queries, which it merges with that over these. The work of one is in
-/// parallel; several, which must have rows of out of their own and as many columns, are done
-/// by the caller one after another, each on the heels of the one before: fast for small ones.
-void softmax_forward_each(const Team& team, std::span<const SoftmaxProblem* const> problems,
-                          float scale, Output output);
+/// softmax_forward, or with kAdd going on from what outputs and statistics hold, the softmax over
+/// other keys of the same queries, which it merges with that over these.
+void softmax_forward_into(const Team& team, const SoftmaxProblem& problem, float scale,
+                          Output output);
+/// The same of several, by the caller one after another, each on the heels of the one before: fast
+/// for small ones. They have rows of out of their own, as many columns, and none more queries than
+/// the first (else std::logic_error).
+void softmax_forward_each(Workspace& workspace, const Series<SoftmaxProblem>& problems, float scale,
+                          Output output);
 
 /// Overwrites d_in. In parallel over chunks of keys, whose d_query parts are added in order.
 void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,

@@ -22,16 +22,19 @@ auto with_groups(const Body& body) {
 
 }  // namespace
 
-void softmax_forward_each(const Team& team, std::span<const SoftmaxProblem* const> problems,
-                          float scale, Output output) {
-  with_groups([&]<class Group>() { run_forward<Group>(team, problems, scale, output); });
+void softmax_forward_into(const Team& team, const SoftmaxProblem& problem, float scale,
+                          Output output) {
+  with_groups([&]<class Group>() { run_forward<Group>(team, problem, scale, output); });
 }
 
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics) {
-  const SoftmaxProblem problem{in, &mask, outputs, statistics};
-  const SoftmaxProblem* const only = &problem;
-  softmax_forward_each(team, {&only, 1}, scale, Output::kOverwrite);
+  softmax_forward_into(team, {in, &mask, outputs, statistics}, scale, Output::kOverwrite);
+}
+
+void softmax_forward_each(Workspace& workspace, const Series<SoftmaxProblem>& problems, float scale,
+                          Output output) {
+  with_groups([&]<class Group>() { run_each<Group>(workspace, problems, scale, output); });
 }
 
 SoftmaxScratch softmax_forward_scratch(const Extents& extents, Index head_dim, Index workers) {
