@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <optional>
-#include <stdexcept>
 
 #include "variants/engine/tiled_softmax.hpp"
 
@@ -241,83 +239,6 @@ TEST(TiledSoftmax, SkipsBlocksThatNobodySees) {
   run(problem, EachFourthBlock(), out);
   run(packed, BandMask::full(seen.extents), want);
   EXPECT_EQ(out, want);
-}
-
-/// Outputs of one softmax of several.
-struct Outputs {
-  explicit Outputs(const Case& c)
-      : out(c.extents.query_len, c.head_dim),
-        log_sum_exp(c.extents.query_len, 1),
-        statistics(2, c.extents.query_len) {}
-  SoftmaxProblem problem(Buffers& from, const TileMask& mask) {
-    return {{from.query.view(), from.key.view(), from.value.view()},
-            &mask,
-            {View(out), View(log_sum_exp)},
-            View(statistics)};
-  }
-  Matrix out, log_sum_exp, statistics;
-};
-
-TEST(TiledSoftmax, SeveralAreWhatEachIsAlone) {
-  const std::vector<Case> all{
-      {{600, 130}, 24, Pattern::kFull},      {{50, 50}, 24, Pattern::kFull},
-      {{64, 64}, 24, Pattern::kCausal},      {{64, 64}, 24, Pattern::kFull},
-      {{70, 300}, 24, Pattern::kWindow, 40}, {{5, 3}, 24, Pattern::kFull, 0, 3},
-      {{512, 200}, 24, Pattern::kCausal},    {{1, 300}, 24, Pattern::kFull},
-      {{64, 70}, 24, Pattern::kFull, 0, 4},  {{64, 130}, 24, Pattern::kFull}};
-  Workers workers(1);
-  for (const Output output : {Output::kOverwrite, Output::kAdd}) {
-    std::vector<Buffers> inputs;
-    std::vector<BandMask> masks;
-    std::vector<Outputs> got, want;
-    for (const Case& c : all) {
-      inputs.emplace_back(c);
-      masks.push_back(mask_of(c));
-      got.emplace_back(c);
-    }
-    want = got;
-    for (std::size_t p = 0; p < all.size(); ++p) {
-      for (std::vector<Outputs>* to : {&got, &want}) {
-        const SoftmaxProblem problem = (*to)[p].problem(inputs[p], masks[p]);
-        softmax_forward(workers.team(), problem.in, 0.3F, masks[p], problem.outputs,
-                        problem.statistics);
-      }
-      inputs[p].key.view() *= 1.5F;  // of the softmax that is added or replaces it
-    }
-    for (std::size_t p = 0; p < all.size(); ++p) {
-      softmax_forward_into(workers.team(), want[p].problem(inputs[p], masks[p]), 0.3F, output);
-    }
-    std::size_t done = 0;
-    std::optional<SoftmaxProblem> held[2];
-    const Series<SoftmaxProblem> series = [&]() -> const SoftmaxProblem* {
-      if (done == all.size()) return nullptr;
-      const std::size_t p = done++;
-      return &held[p % 2].emplace(got[p].problem(inputs[p], masks[p]));
-    };
-    softmax_forward_each(workers.team().workspace(), series, 0.3F, output);
-    for (std::size_t p = 0; p < all.size(); ++p) {
-      EXPECT_EQ(got[p].out, want[p].out) << p;
-      EXPECT_EQ(got[p].log_sum_exp, want[p].log_sum_exp) << p;
-      EXPECT_EQ(got[p].statistics, want[p].statistics) << p;
-      EXPECT_TRUE(got[p].out.allFinite());
-    }
-  }
-  softmax_forward_each(
-      workers.team().workspace(), [] { return nullptr; }, 0.3F, Output::kOverwrite);
-}
-
-TEST(TiledSoftmax, SeveralDoNotGrow) {
-  const Case small{{50, 50}, 24, Pattern::kFull}, large{{200, 50}, 24, Pattern::kFull};
-  Buffers of_small(small), of_large(large);
-  Outputs small_out(small), large_out(large);
-  const BandMask small_mask = mask_of(small), large_mask = mask_of(large);
-  const SoftmaxProblem problems[2] = {small_out.problem(of_small, small_mask),
-                                      large_out.problem(of_large, large_mask)};
-  int done = 0;
-  const auto growing = [&] { return done == 2 ? nullptr : &problems[done++]; };
-  Workers workers(1);
-  EXPECT_THROW(softmax_forward_each(workers.team().workspace(), growing, 0.3F, Output::kOverwrite),
-               std::logic_error);
 }
 
 TEST(TiledSoftmax, HugeScoresStayFiniteAndPickTheLargest) {

@@ -147,19 +147,18 @@ ARENA_INLINE void for_columns(Index vectors, const Body& body) {
   for (; c < vectors; ++c) body.template operator()<1>(c * simd::kWidth);
 }
 
-/// body.operator()<kRows>(i) for the rows from i on that do not fill a tile of kTile rows, as few
-/// tiles as they take. Returns body. Not inlined, and of a copy: the loop over whole tiles then
-/// keeps its own in registers.
+/// body.operator()<kRows>(i) for the rows from i on, half as many at a time where they run out.
+template <int kRows, class Body>
+ARENA_INLINE void for_halves(Index i, Index count, Body&& body) {
+  for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
+  if constexpr (kRows > 1) for_halves<kRows / 2>(i, count, body);
+}
+
+/// The same for the rows that do not fill a tile of kTile rows. Returns body. Not inlined, and of a
+/// copy: the loop over whole tiles then keeps its own in registers.
 template <int kTile, class Body>
 [[gnu::noinline]] Body for_last_rows(Index i, Index count, Body body) {
-  const auto tile = [&]<int kRows>() ARENA_INLINE_LAMBDA {
-    if (i + kRows > count) return;
-    body.template operator()<kRows>(i);
-    i += kRows;
-  };
-  if constexpr (kTile > kTileRows) tile.template operator()<kTileRows>();
-  tile.template operator()<2>();
-  tile.template operator()<1>();
+  for_halves<(kTile > kTileRows ? kTileRows : 2)>(i, count, body);
   return body;
 }
 /// body.operator()<kRows>(i) for `count` rows, a register tile of so many vectors at a time.

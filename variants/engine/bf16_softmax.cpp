@@ -205,8 +205,8 @@ void bf16_softmax_forward(const Team& team, const HeadInputs& in, float scale, c
                           HeadOutputs outputs, View statistics) {
 #ifdef ARENA_HAS_MATRIX_UNIT
   if (matrix_unit::available()) {
-    softmax_forward_detail::run_forward<MatrixGroup>(team, {in, &mask, outputs, statistics}, scale,
-                                                     Output::kOverwrite);
+    softmax_forward_detail::run_forward<MatrixGroup>(team, {in, &mask, outputs, {statistics}},
+                                                     scale, Output::kOverwrite);
     return;
   }
 #endif

@@ -13,12 +13,6 @@ const TileMask& mask_of(const PatternPart& part) {
   return std::visit([](const auto& mask) -> const TileMask& { return mask; }, part.mask);
 }
 
-/// Parts that a worker takes at once. Small ones gain by it, copies would fill the cache.
-Index parts_at_once(const PatternPart& part, Index parts, Index workers) {
-  if (!part.rows.queries.is_view() || !part.rows.keys.is_view()) return 1;
-  return std::max(parts / workers, Index{1});
-}
-
 /// Some parts of a stage, one after another.
 class PartSeries {
  public:
@@ -104,17 +98,10 @@ class PatternHead final : public AttentionHead {
                             : pattern_->stages() > 1 ? workspace.matrix(2, length)
                                                      : View();
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      const Output output = output_of(stage);
-      for_batches(
-          call.team, stage, length, [&](const Team& worker, Index count, PartSeries& parts) {
-            if (count == 1) {
-              const auto& [rows, mask] = *parts();
-              softmax_part_forward(worker, in, scale_, rows, *mask, outputs, statistics, output);
-            } else {
-              softmax_views_forward(worker, in, scale_, std::ref(parts), outputs, statistics,
-                                    output);
-            }
-          });
+      for_batches(call.team, stage, length, [&](const Team& worker, PartSeries& parts) {
+        softmax_parts_forward(worker, in, scale_, std::ref(parts), outputs, statistics,
+                              output_of(stage));
+      });
     }
   }
 
@@ -124,7 +111,7 @@ class PatternHead final : public AttentionHead {
     const Index length = length_of(in);
     const ConstView statistics = FrameReader(frame).matrix(2, length);
     for (Index stage = 0; stage < pattern_->stages(); ++stage) {
-      for_batches(call.team, stage, length, [&](const Team& worker, Index, PartSeries& parts) {
+      for_batches(call.team, stage, length, [&](const Team& worker, PartSeries& parts) {
         softmax_parts_backward(worker, in, scale_, std::ref(parts), d_outputs, statistics, d_in,
                                output_of(stage));
       });
@@ -132,16 +119,17 @@ class PatternHead final : public AttentionHead {
   }
 
  private:
-  /// body(worker, number of parts, these) for all parts of a stage, in parallel.
+  /// body(worker, its parts) for all parts of a stage, in parallel: as many one after another as a
+  /// worker has.
   template <class Body>
   void for_batches(const Team& team, Index stage, Index length, const Body& body) const {
     const Index count = pattern_->parts(stage, length);
     if (count == 0) return;
-    const Index at_once = parts_at_once(pattern_->part(stage, 0, length), count, team.size());
+    const Index at_once = std::max(count / team.size(), Index{1});
     team.for_each((count + at_once - 1) / at_once, [&](Index batch, const Team& worker) {
       const Range some{batch * at_once, std::min((batch + 1) * at_once, count)};
       PartSeries parts(*pattern_, stage, length, some);
-      body(worker, some.size(), parts);
+      body(worker, parts);
     });
   }
 

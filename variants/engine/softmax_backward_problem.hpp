@@ -20,7 +20,7 @@ struct BackwardProblem {
   const HeadInputs& in;
   const HeadOutputGrads& d_outputs;
   const TileMask& mask;
-  const ConstView& statistics;
+  const ConstStatistics& statistics;
   const float* shift;  // [query_len]
   float scale;
   HeadGrads d_in;

@@ -71,13 +71,6 @@ class FewLanes {
     return largest;
   }
 
-  /// body.operator()<kRows>(i) for the rows from i on, half as many at a time where they run out.
-  template <int kRows, class Body>
-  ARENA_INLINE static void for_halves(Index i, Index count, const Body& body) {
-    for (; i + kRows <= count; i += kRows) body.template operator()<kRows>(i);
-    if constexpr (kRows > 1) for_halves<kRows / 2>(i, count, body);
-  }
-
   /// Lane r kFew + f: that of row r and lane f.
   template <int kFew, int kRows>
   ARENA_INLINE simd::Vec dots_of(const Rows& rows) const {

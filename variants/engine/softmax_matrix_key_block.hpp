@@ -226,13 +226,11 @@ inline void MatrixQueryTile::start(Range queries, const QueryPart&) {
   matrix_unit::pack_right<kExact>(query, query_);
   matrix_unit::pack_right<kExact>(d_out, d_out_);
   has_d_query_ = false;
-  const float* const reference = problem_.statistics.data();
-  const float* const log2_sum = reference + problem_.statistics.outerStride();
   for (Index i = 0; i < kQueryTile; ++i) {
     const Index row = queries.begin + i;
     const bool inside = i < queries.size();  // lanes beyond give nothing: d_out is 0
-    start_[i] = inside ? -reference[row] : 0;
-    log2_sum_[i] = inside ? log2_sum[row] : 0;
+    start_[i] = inside ? -problem_.statistics.reference(row) : 0;
+    log2_sum_[i] = inside ? problem_.statistics.log2_sum(row) : 0;
     shift_[i] = inside ? -problem_.shift[row] : 0;
   }
 }

@@ -102,33 +102,26 @@ void differentiate_norms(const Team& team, const ConstView& key, const PartRows&
   });
 }
 
-/// Columns of statistics: as they lie, or a copy in the workspace.
-View columns_of(Workspace& workspace, const ConstView& statistics, const RowSet& rows) {
-  if (statistics.empty()) return {};
-  const View all(const_cast<float*>(statistics.data()), 2, statistics.cols(),
-                 statistics.outerStride());
-  if (rows.is_slice()) return all.column_slice(rows.first, rows.count);
+/// As they lie, or a copy in the workspace.
+template <class AnyView>
+StatisticsOf<AnyView> statistics_of(Workspace& workspace, const AnyView& all, const RowSet& rows) {
+  if (all.empty()) return {};
+  if (rows.is_view()) return {all.column_slice(rows.first, all.cols() - rows.first), rows.step};
   View copy = workspace.matrix(2, rows.count);
   for (Index i = 0; i < rows.count; ++i) copy.col(i) = all.col(rows.at(i));
-  return copy;
-}
-
-/// The statistics of rows that are a view, from the first on.
-View columns_from(const View& statistics, const RowSet& rows) {
-  if (statistics.empty()) return {};
-  return statistics.column_slice(rows.first, statistics.cols() - rows.first);
+  return {copy};
 }
 
 /// The softmax of a part with inputs as they lie or copied.
 SoftmaxProblem problem_of(const Team& team, const HeadInputs& in, const PartRows& rows,
-                          const TileMask& mask, const HeadOutputs& outputs, const View& columns) {
-  const RowSet& queries = rows.queries;
-  return {{rows_of(team, in.query, queries), rows_of(team, in.key, rows.keys, rows.inverse_norms),
-           rows_of(team, in.value, rows.keys)},
-          &mask,
-          outputs,
-          columns,
-          queries.is_view() ? queries.step : 1};
+                          const TileMask& mask, const HeadOutputs& outputs,
+                          const Statistics& statistics) {
+  return {
+      {rows_of(team, in.query, rows.queries), rows_of(team, in.key, rows.keys, rows.inverse_norms),
+       rows_of(team, in.value, rows.keys)},
+      &mask,
+      outputs,
+      statistics};
 }
 
 SoftmaxScratch operator+(const SoftmaxScratch& scratch, Index bytes) {
@@ -136,13 +129,13 @@ SoftmaxScratch operator+(const SoftmaxScratch& scratch, Index bytes) {
 }
 
 /// Of `number` matrices with the part's queries and as many with its keys, and of statistics.
-Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const PartExtras& extras,
-                   bool has_columns) {
+Index copied_bytes(const PartRows& rows, Index number, Index head_dim, const PartExtras& extras) {
   const Index length = rows.queries.count;
-  Index bytes = extras.statistics && !has_columns ? softmax_statistics_bytes(length) : 0;
+  Index bytes = 0;
   if (!rows.keys.is_view()) bytes += number * stored_bytes<float>(rows.keys.count * head_dim);
   if (rows.queries.is_view()) return bytes;
   bytes += number * stored_bytes<float>(length * head_dim);
+  bytes += extras.statistics ? softmax_statistics_bytes(length) : 0;
   return bytes + (extras.log_sum_exp ? stored_bytes<float>(length) : 0);
 }
 
@@ -155,30 +148,35 @@ void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, c
   const RowSet& queries = rows.queries;
   Target out(team, outputs.out, queries), log_sum_exp(team, outputs.log_sum_exp, queries);
   if (output == Output::kAdd) out.load(), log_sum_exp.load();
-  const bool copies = !statistics.empty() && !queries.is_view();
-  const View columns =
-      copies ? columns_of(workspace, statistics, queries) : columns_from(statistics, queries);
-  softmax_forward_into(
-      team, problem_of(team, in, rows, mask, {out.view, log_sum_exp.view}, columns), scale, output);
+  const Statistics some = statistics_of(workspace, statistics, queries);
+  softmax_forward_into(team, problem_of(team, in, rows, mask, {out.view, log_sum_exp.view}, some),
+                       scale, output);
   out.put_back(Output::kOverwrite);
   log_sum_exp.put_back(Output::kOverwrite);
-  if (!copies) return;
-  for (Index i = 0; i < queries.count; ++i) statistics.col(queries.at(i)) = columns.col(i);
+  if (statistics.empty() || queries.is_view()) return;
+  for (Index i = 0; i < queries.count; ++i) statistics.col(queries.at(i)) = some.all.col(i);
 }
 
-void softmax_views_forward(const Team& team, const HeadInputs& in, float scale,
+void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
                            const Series<SoftmaxPart>& parts, HeadOutputs outputs, View statistics,
                            Output output) {
+  const SoftmaxPart* part = parts();
+  if (part && (team.size() > 1 || !part->rows.are_views())) {
+    for (; part; part = parts()) {
+      softmax_part_forward(team, in, scale, part->rows, *part->mask, outputs, statistics, output);
+    }
+    return;
+  }
   std::array<std::optional<SoftmaxProblem>, 2> problems;
   std::size_t turn = 0;
   const auto next = [&]() -> const SoftmaxProblem* {
-    const SoftmaxPart* const part = parts();
+    if (turn > 0) part = parts();
     if (!part) return nullptr;
     const RowSet& queries = part->rows.queries;
     const HeadOutputs some{view_of(outputs.out, queries), view_of(outputs.log_sum_exp, queries)};
-    turn = 1 - turn;
-    return &problems[turn].emplace(
-        problem_of(team, in, part->rows, *part->mask, some, columns_from(statistics, queries)));
+    return &problems[turn++ % 2].emplace(
+        problem_of(team, in, part->rows, *part->mask, some,
+                   statistics_of(team.workspace(), statistics, queries)));
   };
   softmax_forward_each(team.workspace(), std::ref(next), scale, output);
 }
@@ -212,7 +210,7 @@ void backward(const Team& team, const HeadInputs& in, float scale, const PartRow
   const HeadOutputGrads some_d{.out = rows_of(team, d_outputs.out, rows.queries),
                                .log_sum_exp = rows_of(team, d_outputs.log_sum_exp, rows.queries),
                                .forward_out = rows_of(team, d_outputs.forward_out, rows.queries)};
-  const View columns = columns_of(workspace, statistics, rows.queries);
+  const ConstStatistics some_statistics = statistics_of(workspace, statistics, rows.queries);
   Target d_query(team, d_in.query, rows.queries);
   Target d_key(team, d_in.key, rows.keys), d_value(team, d_in.value, rows.keys);
   const HeadGrads d_some{d_query.view, d_key.view, d_value.view};
@@ -221,7 +219,7 @@ void backward(const Team& team, const HeadInputs& in, float scale, const PartRow
     if (!rows.queries.is_view()) d_query.view.setZero();
     if (!rows.keys.is_view()) d_key.view.setZero(), d_value.view.setZero();
   }
-  softmax_backward_into(team, some, scale, mask, some_d, columns, d_some, output, ahead);
+  softmax_backward_into(team, some, scale, mask, some_d, some_statistics, d_some, output, ahead);
   if (rows.inverse_norms) differentiate_norms(team, some.key, rows, d_key.view);
   for (Target* target : {&d_query, &d_key, &d_value}) target->put_back(output);
 }
@@ -260,14 +258,14 @@ void clear_softmax(HeadOutputs outputs, View statistics) {
 SoftmaxScratch softmax_part_forward_scratch(const PartRows& rows, Index head_dim, Index workers,
                                             const PartExtras& extras) {
   return softmax_forward_scratch(rows.extents(), head_dim, workers) +
-         copied_bytes(rows, 2, head_dim, extras, rows.queries.is_view());
+         copied_bytes(rows, 2, head_dim, extras);
 }
 
 SoftmaxScratch softmax_part_backward_scratch(const PartRows& rows, Index head_dim,
                                              Index chunk_reach, Index workers,
                                              const PartExtras& extras) {
   return softmax_backward_scratch(rows.extents(), head_dim, chunk_reach, workers) +
-         copied_bytes(rows, 4, head_dim, extras, rows.queries.is_slice());
+         copied_bytes(rows, 4, head_dim, extras);
 }
 
 }  // namespace arena

@@ -44,7 +44,6 @@ struct RowSet {
 
   Index at(Index i) const { return listed ? listed[i] : first + i / run * step + i % run * inner; }
   bool is_view() const { return !listed && run == 1; }
-  bool is_slice() const { return is_view() && step == 1; }
 };
 
 /// Rows of in.query (and of all that has query_len rows) and rows of in.key and in.value, numbered
@@ -56,6 +55,7 @@ struct PartRows {
   const float* inverse_norms = nullptr;
 
   Extents extents() const { return {queries.count, keys.count}; }
+  bool are_views() const { return queries.is_view() && keys.is_view(); }
 };
 
 struct SoftmaxPart {
@@ -68,8 +68,9 @@ struct SoftmaxPart {
 void softmax_part_forward(const Team& team, const HeadInputs& in, float scale, const PartRows& rows,
                           const TileMask& mask, HeadOutputs outputs, View statistics,
                           Output output);
-/// As softmax_forward_each of parts whose rows are views.
-void softmax_views_forward(const Team& team, const HeadInputs& in, float scale,
+/// Of one part after another: where rows are views, those of all or of none, and there is one
+/// worker alone, as softmax_forward_each.
+void softmax_parts_forward(const Team& team, const HeadInputs& in, float scale,
                            const Series<SoftmaxPart>& parts, HeadOutputs outputs, View statistics,
                            Output output);
 

@@ -122,7 +122,8 @@ class QueryLanes {
     std::fill_n(reference_, kLanes, kNoReference);
     std::fill_n(sum_, kLanes, 0.0F);
     if (output == Output::kAdd) {
-      for (Index i = 0; i < queries_.size(); ++i) reference_[i] = problem.statistics(0, column(i));
+      for (Index i = 0; i < queries_.size(); ++i)
+        reference_[i] = problem.statistics.reference(queries_.begin + i);
     }
   }
 
@@ -156,7 +157,8 @@ class QueryLanes {
   /// Writes log_sum_exp and statistics, and says what becomes of out; kAdd: merges with what they
   /// hold.
   void close() const {
-    const View statistics = problem_->statistics, wanted = problem_->outputs.log_sum_exp;
+    const Statistics& statistics = problem_->statistics;
+    const View wanted = problem_->outputs.log_sum_exp;
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
       const Vec zero(0.0F), held = output_ == Output::kAdd ? held_sum(statistics, lane) : zero;
       const Vec sum = simd::load(sum_ + lane) + held;
@@ -168,7 +170,7 @@ class QueryLanes {
     if (!wanted.empty() || !statistics.empty()) write_logs(wanted, statistics);
     problem_.reset();
   }
-  void write_logs(View log_sum_exp, View statistics) const {
+  void write_logs(View log_sum_exp, const Statistics& statistics) const {
     alignas(kAlignment) float log2_sums[kLanes], logs[kLanes];
     for (Index lane = 0; lane < kLanes; lane += simd::kWidth) {
       const Vec zero(0.0F), none(-std::numeric_limits<float>::infinity());
@@ -181,8 +183,8 @@ class QueryLanes {
     const Index first = queries_.begin, count = queries_.size();
     for (Index i = 0; i < count && !log_sum_exp.empty(); ++i) log_sum_exp(first + i, 0) = logs[i];
     for (Index i = 0; i < count && !statistics.empty(); ++i) {
-      statistics(0, column(i)) = reference_[i];
-      statistics(1, column(i)) = log2_sums[i];
+      statistics.reference(first + i) = reference_[i];
+      statistics.log2_sum(first + i) = log2_sums[i];
     }
   }
   /// Of a row without a key: that of others is at least their largest score's.
@@ -190,18 +192,17 @@ class QueryLanes {
 
   /// The sum that rows hold in their statistics, over the group's references, for the lanes of a
   /// vector; zero where they hold none.
-  Vec held_sum(const ConstView& statistics, Index lane) const {
+  Vec held_sum(const Statistics& statistics, Index lane) const {
     const Index count = std::clamp(queries_.size() - lane, Index{0}, simd::kWidth);
     alignas(kAlignment) float held[2][simd::kWidth] = {};
     for (Index i = 0; i < count; ++i) {
-      for (Index r = 0; r < 2; ++r) held[r][i] = statistics(r, column(lane + i));
+      const Index query = queries_.begin + lane + i;
+      held[0][i] = statistics.reference(query), held[1][i] = statistics.log2_sum(query);
     }
     const Vec reference = simd::load(held[0]), log2 = simd::load(held[1]);
     return simd::select(reference == Vec(kNoReference), Vec(0.0F),
                         simd::exp2(reference - simd::load(reference_ + lane) + log2));
   }
-  /// Of the statistics of query i.
-  Index column(Index i) const { return (queries_.begin + i) * problem_->statistics_step; }
 
   /// sum *= factors, each lane by its own.
   void rescale_sums(const Move& move) const {

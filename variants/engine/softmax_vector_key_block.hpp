@@ -188,8 +188,8 @@ class VectorKeyBlock {
     float reference, log2_sum, shift;
 
     OfQuery(const BackwardProblem& problem, Index query)
-        : reference(problem.statistics.data()[query]),
-          log2_sum(problem.statistics.data()[problem.statistics.outerStride() + query]),
+        : reference(problem.statistics.reference(query)),
+          log2_sum(problem.statistics.log2_sum(query)),
           shift(problem.scale * problem.shift[query]) {}
   };
 

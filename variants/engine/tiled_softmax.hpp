@@ -31,6 +31,25 @@ constexpr Index softmax_statistics_bytes(Index query_len) {
   return stored_bytes<float>(2 * query_len);
 }
 
+/// Statistics of queries `step` columns apart, from the first of `all` on.
+template <class AnyView>
+struct StatisticsOf {
+  AnyView all{};
+  Index step = 1;
+
+  bool empty() const { return all.empty(); }
+  auto& reference(Index query) const { return at(0, query); }
+  auto& log2_sum(Index query) const { return at(1, query); }
+
+ private:
+  auto& at(Index row, Index query) const {
+    AnyView rows = all;
+    return rows.data()[row * rows.outerStride() + query * step];
+  }
+};
+using Statistics = StatisticsOf<View>;
+using ConstStatistics = StatisticsOf<ConstView>;
+
 /// Writes outputs (log_sum_exp where given) and, where not empty, statistics. In parallel over
 /// query tiles.
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
@@ -41,8 +60,7 @@ struct SoftmaxProblem {
   HeadInputs in;
   const TileMask* mask;
   HeadOutputs outputs;
-  View statistics;
-  Index statistics_step = 1;  // from the column of a query to that of the next
+  Statistics statistics;
 };
 
 /// softmax_forward, or with kAdd going on from what outputs and statistics hold, the softmax over
@@ -65,7 +83,7 @@ void softmax_backward(const Team& team, const HeadInputs& in, float scale, const
 /// whole: no other rule is needed.
 void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
                            const TileMask& mask, const HeadOutputGrads& d_outputs,
-                           const ConstView& statistics, HeadGrads d_in, Output output,
+                           const ConstStatistics& statistics, HeadGrads d_in, Output output,
                            const RowsAhead& ahead);
 
 /// Keys per chunk of backward.

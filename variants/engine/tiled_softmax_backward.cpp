@@ -162,7 +162,7 @@ Index softmax_chunk_reach(const TileMask& mask, const Extents& extents) {
 
 void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
                            const TileMask& mask, const HeadOutputGrads& d_outputs,
-                           const ConstView& statistics, HeadGrads d_in, Output output,
+                           const ConstStatistics& statistics, HeadGrads d_in, Output output,
                            const RowsAhead& ahead) {
   const Extents extents{in.query.rows(), in.key.rows()};
   Workspace& workspace = team.workspace();
@@ -201,7 +201,8 @@ void softmax_backward_into(const Team& team, const HeadInputs& in, float scale,
 void softmax_backward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                       const HeadOutputGrads& d_outputs, const ConstView& statistics,
                       HeadGrads d_in) {
-  softmax_backward_into(team, in, scale, mask, d_outputs, statistics, d_in, Output::kOverwrite, {});
+  softmax_backward_into(team, in, scale, mask, d_outputs, {statistics}, d_in, Output::kOverwrite,
+                        {});
 }
 
 SoftmaxScratch softmax_backward_scratch(const Extents& extents, Index head_dim, Index chunk_reach,

@@ -29,7 +29,7 @@ void softmax_forward_into(const Team& team, const SoftmaxProblem& problem, float
 
 void softmax_forward(const Team& team, const HeadInputs& in, float scale, const TileMask& mask,
                      HeadOutputs outputs, View statistics) {
-  softmax_forward_into(team, {in, &mask, outputs, statistics}, scale, Output::kOverwrite);
+  softmax_forward_into(team, {in, &mask, outputs, {statistics}}, scale, Output::kOverwrite);
 }
 
 void softmax_forward_each(Workspace& workspace, const Series<SoftmaxProblem>& problems, float scale,
