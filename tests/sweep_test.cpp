@@ -191,6 +191,11 @@ TEST(Progress, TimeLeftFollowsWhatIsDone) {
   TimeLeft left;
   left.add_done("train", 100, 10);
   EXPECT_DOUBLE_EQ(left.seconds_for("train", 50), 5);
+  left.add_running("train", 100, 0.75, 2, 7.5);  // went on from a checkpoint
+  EXPECT_DOUBLE_EQ(left.seconds_for("train", 50), 10);
+  TimeLeft last_step;
+  last_step.add_running("train", 100, 1, 30, 0);
+  EXPECT_DOUBLE_EQ(last_step.seconds_for("train", 50), 15);
   EXPECT_EQ(duration_text(59.4), "59 s");
   EXPECT_EQ(duration_text(200), "3 min 20 s");
   EXPECT_EQ(duration_text(7500), "2 h 05 min");

@@ -74,6 +74,11 @@ void TimeLeft::add_done(const std::string& kind, double cost, double seconds) {
   done_[kind].seconds += seconds;
 }
 
+void TimeLeft::add_running(const std::string& kind, double cost, double part_done, double elapsed,
+                           double seconds_left) {
+  add_done(kind, cost, part_done < 1 ? seconds_left / (1 - part_done) : elapsed);
+}
+
 double TimeLeft::seconds_for(const std::string& kind, double cost) const {
   const auto found = done_.find(kind);
   if (found != done_.end() && found->second.cost > 0) {

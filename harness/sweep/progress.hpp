@@ -35,10 +35,13 @@ class StatusLine {
   std::chrono::steady_clock::time_point last_;
 };
 
-/// Estimates the time left from the costs (harness/sweep/plan.hpp) of what is done.
+/// Estimates the time left from the costs (harness/sweep/plan.hpp) of what is done or under way.
 class TimeLeft {
  public:
   void add_done(const std::string& kind, double cost, double seconds);
+  /// Of work a part of which is done: `elapsed` seconds since it started or went on.
+  void add_running(const std::string& kind, double cost, double part_done, double elapsed,
+                   double seconds_left);
   /// Seconds for work of this cost; a guess by a typical machine until something is done.
   double seconds_for(const std::string& kind, double cost) const;
 

@@ -245,13 +245,21 @@ void Runner::obey_limits() {
 }
 
 double Runner::seconds_left() const {
+  TimeLeft time_left = time_left_;
+  for (const Slot& slot : slots_) {
+    if (!slot.progress) continue;
+    const TrainProgress& p = *slot.progress;
+    const double part_done = static_cast<double>(p.step) / static_cast<double>(p.steps);
+    time_left.add_running(slot.job.unit.kind, unit_cost(slot.job.unit), part_done,
+                          seconds_since(slot.start), p.seconds_left);
+  }
   double waiting = 0;
   for (const Job& job : pending_) {
-    waiting += time_left_.seconds_for(job.unit.kind, unit_cost(job.unit));
+    waiting += time_left.seconds_for(job.unit.kind, unit_cost(job.unit));
   }
   double running = 0;
   for (const Slot& slot : slots_) {
-    const double guess = time_left_.seconds_for(slot.job.unit.kind, unit_cost(slot.job.unit)) -
+    const double guess = time_left.seconds_for(slot.job.unit.kind, unit_cost(slot.job.unit)) -
                          seconds_since(slot.start);
     running = std::max(running, slot.progress ? slot.progress->seconds_left : guess);
   }

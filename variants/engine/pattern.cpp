@@ -119,15 +119,13 @@ class PatternHead final : public AttentionHead {
   }
 
  private:
-  /// body(worker, its parts) for all parts of a stage, in parallel: as many one after another as a
-  /// worker has.
+  /// body(worker, its parts) for all parts of a stage, in parallel: each worker's one after
+  /// another.
   template <class Body>
   void for_batches(const Team& team, Index stage, Index length, const Body& body) const {
-    const Index count = pattern_->parts(stage, length);
-    if (count == 0) return;
-    const Index at_once = std::max(count / team.size(), Index{1});
-    team.for_each((count + at_once - 1) / at_once, [&](Index batch, const Team& worker) {
-      const Range some{batch * at_once, std::min((batch + 1) * at_once, count)};
+    const Index count = pattern_->parts(stage, length), batches = std::min(count, team.size());
+    team.for_each(batches, [&](Index batch, const Team& worker) {
+      const Range some{batch * count / batches, (batch + 1) * count / batches};
       PartSeries parts(*pattern_, stage, length, some);
       body(worker, parts);
     });
