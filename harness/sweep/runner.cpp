@@ -209,7 +209,10 @@ void Runner::finish(Slot& slot, int wait_status) {
   if (records.empty()) return;
   ++done_, ++finished_;
   const double seconds = seconds_since(slot.start);
-  time_left_.add_done(unit.kind, unit_cost(unit), seconds);
+  // a training that failed or went on from a checkpoint does not say how long all of it takes
+  if (unit.kind != "train" || records.front().wall_s) {
+    time_left_.add_done(unit.kind, unit_cost(unit), seconds);
+  }
   if (line_.on_terminal() && !is_failure(status)) return;
   line_.say(fmt::format("[{}/{}] {:<11} {}{} ({})", finished_, total_, status, unit_title(unit),
                         finished_text(unit, records), duration_text(seconds)));
